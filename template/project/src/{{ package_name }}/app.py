@@ -5,17 +5,18 @@ from litestar.exceptions import WebSocketDisconnect, WebSocketException
 from litestar.logging import LoggingConfig
 
 from .ws import ws_router
+from .ws.socket import ClientSocket
 
 
 def create_app() -> Litestar:
     """Return a new application, with services of its own."""
     return Litestar(
         route_handlers=[ws_router],
+        websocket_class=ClientSocket,
         logging_config=LoggingConfig(
             loggers={"litestar": {"level": "INFO", "propagate": True}},
-            # By default nothing that a handler raises is logged. A client that leaves, and a close, are no failures.
-            log_exceptions="always",
-            disable_stack_trace={WebSocketDisconnect, WebSocketException},
+            log_exceptions="always",  # by default, nothing that a handler raises is logged
+            disable_stack_trace={WebSocketDisconnect, WebSocketException},  # a client that leaves is no failure
         ),
     )
 

@@ -12,11 +12,10 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import anyio
 from litestar import Litestar
-from litestar.types import Message, Scope
 
 TIMEOUT = 2.0
 """Seconds that the application may take for a step; nothing here waits longer."""
@@ -35,8 +34,8 @@ class Session:
     """One connection, from the client's side."""
 
     def __init__(self, app: Litestar, path: str) -> None:
-        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
-        self._from_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._reading = asyncio.Event()
         self._reading.set()
         self._blocked = asyncio.Event()
@@ -46,7 +45,7 @@ class Session:
         self._handler = asyncio.create_task(self._run(app, path), name=f"handler of {path}")
 
     async def _run(self, app: Litestar, path: str) -> None:
-        scope = {
+        scope: Any = {
             "type": "websocket",
             "asgi": {"version": "3.0", "spec_version": "2.4"},
             "http_version": "1.1",
@@ -62,9 +61,10 @@ class Session:
             "extensions": {},
         }
         with self._scope:
-            await app(cast("Scope", scope), cast("Any", self._to_app.get), self._send)
+            receive: Any = self._to_app.get
+            await app(scope, receive, self._send)
 
-    async def _send(self, message: Message) -> None:
+    async def _send(self, message: Any) -> None:
         if not self._reading.is_set():
             self._blocked.set()
             await self._reading.wait()
@@ -77,7 +77,7 @@ class Session:
             self._closed = True
             self._to_app.put_nowait({"type": "websocket.disconnect", "code": message["code"]})
 
-    async def _next(self) -> Message:
+    async def _next(self) -> dict[str, Any]:
         receive = asyncio.ensure_future(self._from_app.get())
         await asyncio.wait({receive, self._handler}, timeout=TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
         if not receive.done():
@@ -97,23 +97,23 @@ class Session:
 
     def send(self, frame: str | bytes) -> None:
         """Send a text or a binary frame."""
-        self._to_app.put_nowait({"type": "websocket.receive", "text": None, "bytes": None} | ({"text": frame} if isinstance(frame, str) else {"bytes": frame}))
+        text, binary = (frame, None) if isinstance(frame, str) else (None, frame)
+        self._to_app.put_nowait({"type": "websocket.receive", "text": text, "bytes": binary})
 
     async def receive(self) -> str | bytes:
         """Return the next frame; raise `Closed` if the application has closed the connection instead."""
-        message = cast("dict[str, str | bytes | None]", await self._next())
-        text, binary = message.get("text"), message.get("bytes")
-        frame = text if text is not None else binary
-        assert frame is not None
+        message = await self._next()
+        frame: str | bytes = message["bytes"] if message.get("text") is None else message["text"]
         return frame
 
     async def closed(self) -> Closed:
         """Skip the frames before it, and return how the application closed the connection."""
-        while True:
-            try:
-                await self._next()
-            except Closed as closed:
-                return closed
+        async with asyncio.timeout(TIMEOUT):
+            while True:
+                try:
+                    await self._next()
+                except Closed as closed:
+                    return closed
 
     def stall(self) -> None:
         """Stop reading: from now on the application's ``send()`` blocks."""
