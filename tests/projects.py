@@ -1,0 +1,122 @@
+"""Projects rendered with Copier from the working tree, and the environments that their own tests run in."""
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import copier
+import yaml
+
+REPOSITORY = Path(__file__).parent.parent
+PYTHONS = ("3.11", "3.12", "3.13")
+
+Handler = dict[str, str]
+"""An entry of the state: name, interface, payload, transport, and codec where there is a choice of it."""
+
+
+@cache
+def questions() -> dict[str, Any]:
+    """Return what `copier.yml` asks."""
+    content: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
+    return {name: question for name, question in content.items() if not name.startswith("_")}
+
+
+def _valid_handlers() -> list[Handler]:
+    asked = questions()
+    choices = [asked[name]["choices"].values() for name in ("payload", "transport", "codec")]
+    handlers: list[Handler] = []
+    for interface, (payload, transport, codec) in itertools.product(
+        asked["interfaces"]["default"], itertools.product(*choices)
+    ):
+        handler = {"interface": interface, "payload": payload, "transport": transport}
+        if payload == "typed" and transport == "binary":
+            handler["codec"] = codec
+        if handler not in handlers:
+            handlers.append(handler)
+    return [{"name": "_".join(handler.values()).replace("-", "_")} | handler for handler in handlers]
+
+
+HANDLERS = _valid_handlers()
+"""Every valid combination of answers about one handler, named after it."""
+
+
+def commit(source: Path, message: str = "Template") -> None:
+    """Put a folder under version control, as it is."""
+    git = ["git", "-c", "user.name=Tests", "-c", "user.email=tests@localhost", "-C", str(source)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", message], check=True)
+
+
+def copy_of_the_working_tree(target: Path) -> Path:
+    """Commit what is in the working tree, tracked or new, to a repository of its own, and return where."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        source = REPOSITORY / name
+        if source.is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            (target / name).write_bytes(source.read_bytes())
+    commit(target)
+    return target
+
+
+def render(template: Path, target: Path, answers: Mapping[str, Any]) -> Path:
+    """Copy the template, with defaults for what is not answered, and return the project."""
+    copier.run_copy(str(template), target, data=dict(answers), defaults=True, quiet=True, vcs_ref="HEAD")
+    return target
+
+
+def run(
+    *command: str | Path, cwd: Path, timeout: float = 120, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, at most for `timeout` seconds, and return its output, both streams in one."""
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        timeout=timeout,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def run_own_tests(python: Path, project: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Run a project's own tests, with warnings as errors, in an environment that has its dependencies."""
+    return run(
+        python,
+        *("-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments),
+        cwd=project,
+        timeout=timeout,
+        env={"PYTHONPATH": "src", "PYTHONDONTWRITEBYTECODE": ""},
+    )
+
+
+def find_python(version: str) -> str | None:
+    """Return the interpreter of that version, or None where there is none."""
+    found = run("uv", "python", "find", "--no-project", "--no-python-downloads", version, cwd=REPOSITORY)
+    return found.stdout.strip().splitlines()[-1] if found.returncode == 0 else None
+
+
+def build_environment(target: Path, project: Path, python: str = sys.executable) -> Path:
+    """Install what a project declares, and nothing else, into a new environment, and return its interpreter."""
+    for command in (
+        ("uv", "venv", "--quiet", "--python", python, target),
+        ("uv", "pip", "install", "--quiet", "--python", target, "-r", "pyproject.toml", "--group", "dev"),
+    ):
+        done = run(*command, cwd=project, timeout=300)
+        assert done.returncode == 0, done.stdout
+    return target / "bin" / "python"
