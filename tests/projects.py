@@ -13,6 +13,7 @@ import copier
 import yaml
 
 REPOSITORY = Path(__file__).parent.parent
+UV = (sys.executable, "-m", "uv")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 Handler = dict[str, str]
@@ -107,15 +108,15 @@ def run_own_tests(python: Path, project: Path, *arguments: str, timeout: float =
 
 def find_python(version: str) -> str | None:
     """Return the interpreter of that version, or None where there is none."""
-    found = run("uv", "python", "find", "--no-project", "--no-python-downloads", version, cwd=REPOSITORY)
+    found = run(*UV, "python", "find", "--no-project", "--no-python-downloads", version, cwd=REPOSITORY)
     return found.stdout.strip().splitlines()[-1] if found.returncode == 0 else None
 
 
 def build_environment(target: Path, project: Path, python: str = sys.executable) -> Path:
     """Install what a project declares, and nothing else, into a new environment, and return its interpreter."""
     for command in (
-        ("uv", "venv", "--quiet", "--python", python, target),
-        ("uv", "pip", "install", "--quiet", "--python", target, "-r", "pyproject.toml", "--group", "dev"),
+        (*UV, "venv", "--quiet", "--python", python, target),
+        (*UV, "pip", "install", "--quiet", "--python", target, "-r", "pyproject.toml", "--group", "dev"),
     ):
         done = run(*command, cwd=project, timeout=300)
         assert done.returncode == 0, done.stdout
