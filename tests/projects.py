@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -107,9 +108,15 @@ def run_own_tests(python: Path, project: Path, *arguments: str, timeout: float =
 
 
 def find_python(version: str) -> str | None:
-    """Return the interpreter of that version, or None where there is none."""
-    found = run(*UV, "python", "find", "--no-project", "--no-python-downloads", version, cwd=REPOSITORY)
-    return found.stdout.strip().splitlines()[-1] if found.returncode == 0 else None
+    """Return the interpreter of that version, or None where there is none: this one, one on the path, or pyenv's."""
+    if sys.version.startswith(f"{version}."):
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser() / "versions"
+    candidates = [f"python{version}", *sorted(str(path) for path in pyenv.glob(f"{version}.*/bin/python"))]
+    for candidate in filter(None, map(shutil.which, candidates)):
+        if run(candidate, "--version", cwd=REPOSITORY).stdout.startswith(f"Python {version}."):
+            return candidate
+    return None
 
 
 def build_environment(target: Path, project: Path, python: str = sys.executable) -> Path:

@@ -1,0 +1,43 @@
+"""A rendered project's own tests pass: on every Python, with warnings as errors, with what it declares installed."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from conftest import Environment
+from projects import HANDLERS, PYTHONS, UV, Handler, render, run, run_own_tests
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_all_handlers_together_pass_their_own_tests(everything: Path, environment: Environment, version: str) -> None:
+    done = run_own_tests(environment(version), everything, timeout=240)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("version", PYTHONS)
+def test_every_handler_alone_passes_its_own_tests(
+    template: Path, tmp_path: Path, environment: Environment, version: str
+) -> None:
+    python = environment(version)
+
+    def own_tests(handler: Handler) -> str:
+        """Make a project with that first handler, as a user would, and return what its tests print if they fail."""
+        answers = {"handler_name" if key == "name" else key: value for key, value in handler.items()}
+        project = render(template, tmp_path / handler["name"], answers)
+        done = run_own_tests(python, project)
+        return "" if done.returncode == 0 else done.stdout
+
+    with ThreadPoolExecutor(2) as pool:
+        failures = list(filter(None, pool.map(own_tests, HANDLERS)))
+    assert not failures, "\n\n".join(failures)
+
+
+def test_project_installed_alone_passes_its_own_tests(template: Path, tmp_path: Path) -> None:
+    """As the project's README says it: `uv run` makes the environment from the project's own pyproject.toml."""
+    project = render(template, tmp_path / "trading-desk", {"project_name": "Trading Desk"})
+    for command in (("pytest", "-q"), ("ruff", "check", "."), ("mypy",)):
+        done = run(*UV, "run", "--isolated", *command, cwd=project, timeout=300, env={"VIRTUAL_ENV": ""})
+        assert done.returncode == 0, done.stdout

@@ -1,0 +1,172 @@
+"""The guide: what it asks, what it decides, and what it refuses."""
+
+import itertools
+import re
+from pathlib import Path
+from typing import Any
+
+import copier
+import pytest
+import yaml
+
+from projects import HANDLERS, REPOSITORY, questions, render
+
+
+def state_of(project: Path) -> dict[str, Any]:
+    """Return what a project's answers file says."""
+    content: dict[str, Any] = yaml.safe_load((project / ".copier-answers.yml").read_text())
+    return content
+
+
+def test_there_are_thirty_valid_handlers() -> None:
+    assert len(HANDLERS) == 30
+    per_interface = itertools.groupby(HANDLERS, key=lambda handler: handler["interface"])
+    assert [len(list(handlers)) for _, handlers in per_interface] == [5] * 6
+
+
+def test_every_question_that_is_asked_has_a_help_text() -> None:
+    for name, question in questions().items():
+        assert question.get("when") is False or question["help"], name
+
+
+def test_every_interface_has_its_templates_and_every_template_its_interface() -> None:
+    folders = {path.name for path in (REPOSITORY / "template" / "interfaces").iterdir()}
+    assert folders == set(questions()["interfaces"]["default"])
+    for folder in folders:
+        files = {path.name for path in (REPOSITORY / "template" / "interfaces" / folder).iterdir()}
+        assert files == {f"{payload}.py.jinja" for payload in questions()["payload"]["choices"].values()}
+
+
+def test_the_guide_is_what_it_asks_about_a_handler() -> None:
+    asked = [name for name, question in questions().items() if "handlers is not defined" in str(question.get("when"))]
+    assert questions()["guide"]["default"] == asked
+
+
+def test_readme_has_the_interfaces_of_the_guide() -> None:
+    table = re.findall(r"^\| (\w+) \| (\S+) \| `([\w-]+)` \| `(.+?)` \| (.+?) \|$", (REPOSITORY / "README.md").read_text(), re.M)
+    assert table == [
+        (it["direction"], "–" if it["direction"] == "push" else it["control"], name, it["litestar"], it["reason"])
+        for name, it in questions()["interfaces"]["default"].items()
+    ]
+
+
+def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_path: Path) -> None:
+    project = render(template, tmp_path / "trading-desk", {"project_name": "Trading Desk"})
+    state = state_of(project)
+    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "handlers"]
+    assert state["package_name"] == "trading_desk"
+    assert state["handlers"] == [{"name": "chat", "interface": "listener", "payload": "typed", "transport": "text"}]
+    first = {"name", "interface", "payload", "transport"}
+    assert first <= set(state["handlers"][0])
+
+
+def test_project_is_named_after_its_folder(template: Path, tmp_path: Path) -> None:
+    state = state_of(render(template, tmp_path / "my-Desk.2", {}))
+    assert (state["project_name"], state["package_name"]) == ("my-Desk.2", "my_desk_2")
+
+
+@pytest.mark.parametrize(
+    ("direction", "control", "interface"),
+    [
+        ("push", None, "stream"),
+        ("reply", "framework", "listener"),
+        ("reply", "manual", "websocket"),
+        ("duplex", "framework", "duplex-listener"),
+        ("duplex", "manual", "duplex-websocket"),
+    ],
+)
+def test_the_need_decides_the_interface(
+    template: Path, tmp_path: Path, direction: str, control: str | None, interface: str
+) -> None:
+    answers = {"direction": direction} | ({"control": control} if control else {})
+    state = state_of(render(template, tmp_path / "demo", answers))
+    assert state["handlers"][0]["interface"] == interface
+
+
+@pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
+def test_interface_answers_what_it_implies(template: Path, tmp_path: Path, handler: dict[str, str]) -> None:
+    answers = {"handler_name" if key == "name" else key: value for key, value in handler.items()}
+    state = state_of(render(template, tmp_path / "demo", answers))
+    assert state["handlers"] == [handler]
+
+
+def test_codec_answers_what_it_implies(template: Path, tmp_path: Path) -> None:
+    state = state_of(render(template, tmp_path / "demo", {"codec": "msgpack"}))
+    assert (state["handlers"][0]["transport"], state["handlers"][0]["codec"]) == ("binary", "msgpack")
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        (
+            {"interface": "stream", "direction": "reply"},
+            'interface "stream" contradicts direction "reply": it is for direction "push"',
+        ),
+        (
+            {"interface": "websocket", "control": "framework"},
+            'interface "websocket" contradicts control "framework": with it the loop\'s control is "manual"',
+        ),
+        (
+            {"direction": "push", "control": "manual"},
+            'control "manual" contradicts direction "push": a handler that only sends has no receive loop to control',
+        ),
+        (
+            {"codec": "msgpack", "transport": "text"},
+            'codec "msgpack" contradicts transport "text": MessagePack needs binary frames',
+        ),
+        (
+            {"codec": "json", "payload": "raw"},
+            'codec "json" contradicts payload "raw": a raw message is not encoded at all',
+        ),
+    ],
+)
+def test_contradiction_is_refused_with_the_reason(
+    template: Path, tmp_path: Path, answers: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason) + "$"):
+        render(template, tmp_path / "demo", answers)
+    assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize("name", ["Chat", "chat-room", "2chat", "_chat", "chat_", "chat__room", "", "c" * 41, "çhat"])
+def test_malformed_handler_name_is_refused_with_a_good_one(template: Path, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match=f'"{name}" cannot be a handler\'s name: take up to 40 .*, such as chat_room$'):
+        render(template, tmp_path / "demo", {"handler_name": name})
+
+
+@pytest.mark.parametrize(
+    ("question", "name", "reason"),
+    [
+        ("handler_name", "class", '"class" is a Python keyword: take another name, such as my_class'),
+        ("handler_name", "socket", '"socket" is the name of a module beside the handlers: take another one, such as my_socket'),
+        ("package_name", "async", '"async" is a Python keyword: take another name, such as my_async'),
+        ("package_name", "litestar", '"litestar" would hide the module of that name: take another one, such as my_litestar'),
+        ("package_name", "asyncio", '"asyncio" would hide the module of that name: take another one, such as my_asyncio'),
+        ("package_name", "tests", '"tests" would hide the module of that name: take another one, such as my_tests'),
+        ("package_name", "Desk", '"Desk" cannot be a package\'s name: take up to 40 small letters, digits and underscores, such as trading_desk'),
+        ("project_name", 'a "desk"', '"a "desk"" cannot be the project\'s name: take up to 60 characters without quotes or backslashes, such as Trading Desk'),
+    ],
+)  # fmt: skip
+def test_name_that_would_break_the_project_is_refused(
+    template: Path, tmp_path: Path, question: str, name: str, reason: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(reason) + "$"):
+        render(template, tmp_path / "demo", {question: name})
+
+
+def test_every_standard_module_is_a_taken_package() -> None:
+    import keyword
+    import sys
+
+    taken = set(yaml.safe_load(questions()["taken_packages"]["default"]))
+    assert {name for name in sys.stdlib_module_names if not name.startswith("_")} - taken <= {"antigravity", "this"}
+    assert {word for word in keyword.kwlist if word.islower()} <= set(yaml.safe_load(questions()["keywords"]["default"]))
+
+
+def test_help_of_the_interface_recommends_one_and_says_why(template: Path, tmp_path: Path) -> None:
+    """Copier renders a help text only where it can ask, so this renders it as Copier would."""
+    with copier.Worker(str(template), tmp_path / "demo", data={"direction": "duplex"}, defaults=True) as worker:
+        worker.run_copy()
+        shown = worker.jinja_env.from_string(questions()["interface"]["help"]).render(**worker.answers.combined)
+    reason = questions()["interfaces"]["default"]["duplex-listener"]["reason"]
+    assert shown == f"Which of Litestar's interfaces? I recommend duplex-listener.\n   {reason}"

@@ -1,0 +1,117 @@
+"""Every valid handler renders to files that formatter, linters and type checkers are content with."""
+
+import re
+import sys
+from pathlib import Path
+from string import ascii_lowercase
+
+import pytest
+
+from projects import HANDLERS, render, run
+
+SHARED = {
+    ".copier-answers.yml",
+    ".gitignore",
+    "README.md",
+    "pyproject.toml",
+    "src/{package}/__init__.py",
+    "src/{package}/__main__.py",
+    "src/{package}/app.py",
+    "src/{package}/ws/__init__.py",
+    "src/{package}/ws/socket.py",
+    "tests/__init__.py",
+    "tests/conftest.py",
+    "tests/ws/__init__.py",
+    "tests/ws/session.py",
+}
+OF_A_HANDLER = {
+    "src/{package}/ws/{name}/__init__.py",
+    "src/{package}/ws/{name}/dependencies.py",
+    "src/{package}/ws/{name}/handler.py",
+    "src/{package}/ws/{name}/service.py",
+    "tests/ws/test_{name}.py",
+}
+SCHEMAS = "src/{package}/ws/{name}/schemas.py"
+
+# What a demanding reader of generated code may still not ask for.
+NOT_ASKED = {
+    "ANN401": "a test decodes messages as a client does, to plain data of any type",
+    "COM812": "contradicts the formatter",
+    "CPY": "the licence of a project is its owner's to choose",
+    "D107": "what a class needs is said in its own docstring",
+    "D203": "contradicts D211",
+    "D213": "contradicts D212",
+    "EM": "a message may be written where it is raised",
+    "N818": "Closed is raised by the tests' session, and is no error of the application",
+    "PLR2004": "a test is made of expected values",
+    "RUF012": "Litestar reads the settings of a listener class from plain attributes",
+    "S101": "tests assert, and one type is narrowed so",
+    "TID252": "inside of a handler imports are relative: renaming it, or the package, touches none",
+    "TRY003": "a message may be written where it is raised",
+}
+
+
+def files_of(project: Path) -> dict[str, str]:
+    """Return a project's files, by their paths in it."""
+    return {
+        str(path.relative_to(project)): path.read_bytes().decode()
+        for path in project.rglob("*")
+        if path.is_file() and not {"__pycache__", ".ruff_cache", ".mypy_cache"} & set(path.parts)
+    }
+
+
+def assert_formatted(project: Path) -> None:
+    """Check that neither the project's own rules nor a more demanding reader find anything to say."""
+    demanding = ("--select", "ALL", "--ignore", ",".join(NOT_ASKED))
+    without_docstrings = 'lint.per-file-ignores={"tests/**" = ["D103"]}'
+    for arguments in (
+        ("format", "--check"),
+        ("check",),
+        ("check", *demanding, "--config", without_docstrings),
+    ):
+        done = run(sys.executable, "-m", "ruff", arguments[0], "--no-cache", *arguments[1:], ".", cwd=project)
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
+def test_every_handler_alone_renders_exactly_its_files(
+    template: Path, tmp_path: Path, handler: dict[str, str]
+) -> None:
+    project = render(template, tmp_path / "demo", {"handlers": [handler]})
+    expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
+    files = files_of(project)
+    assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
+    for path, text in files.items():
+        assert "ws_scaffold" not in text, path
+        assert not re.search(r"{{|{%|{#", text), f"{path}: Jinja is left over"
+        assert not re.search(r"[ \t]$", text, re.MULTILINE), f"{path}: a line ends in blanks"
+        assert not re.search(r"\n{4}", text), f"{path}: too many blank lines"
+        assert text.endswith("\n"), path
+        assert not text.endswith("\n\n"), path
+
+
+@pytest.mark.parametrize("length", [1, 8, 40])
+@pytest.mark.parametrize("part", [0, 1])
+def test_names_of_any_length_render_to_formatted_files(template: Path, tmp_path: Path, length: int, part: int) -> None:
+    names = ["handler_"[: length - 1] + letter if length < 40 else "x" * 39 + letter for letter in ascii_lowercase]
+    handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::2], names, strict=False)]
+    assert {len(handler["name"]) for handler in handlers} == {length}
+    answers = {"project_name": "p" * length, "package_name": "p" * length, "handlers": handlers}
+    assert_formatted(render(template, tmp_path / "demo", answers))
+
+
+def test_handlers_are_listed_as_an_import_sorter_lists_them(template: Path, tmp_path: Path) -> None:
+    names = ["a10", "a2", "a_1", "a1b", "a", "a02", "b9_10", "b9_9", "bb", "b_b", "socket_x", "z1", "z01x"]
+    handlers = [HANDLERS[0] | {"name": name} for name in names]
+    assert_formatted(render(template, tmp_path / "demo", {"handlers": handlers}))
+
+
+@pytest.mark.slow
+def test_all_handlers_together_are_formatted_and_typed(everything: Path) -> None:
+    assert_formatted(everything)
+    for checker in (
+        ("mypy", "--no-incremental", "--no-error-summary"),
+        ("basedpyright", "--pythonpath", sys.executable),
+    ):
+        done = run(sys.executable, "-m", *checker, cwd=everything, timeout=300)
+        assert done.returncode == 0, done.stdout
