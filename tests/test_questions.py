@@ -1,11 +1,18 @@
 """The guide: what it asks, what it decides, and what it refuses."""
 
 import itertools
+import keyword
+import os
+import pty
 import re
+import select
+import subprocess
+import sys
+import termios
+import time
 from pathlib import Path
 from typing import Any
 
-import copier
 import pytest
 import yaml
 
@@ -155,18 +162,35 @@ def test_name_that_would_break_the_project_is_refused(
 
 
 def test_every_standard_module_is_a_taken_package() -> None:
-    import keyword
-    import sys
-
     taken = set(yaml.safe_load(questions()["taken_packages"]["default"]))
-    assert {name for name in sys.stdlib_module_names if not name.startswith("_")} - taken <= {"antigravity", "this"}
-    assert {word for word in keyword.kwlist if word.islower()} <= set(yaml.safe_load(questions()["keywords"]["default"]))
+    assert {name for name in sys.stdlib_module_names if name.islower() and not name.startswith("_")} <= taken
 
 
-def test_help_of_the_interface_recommends_one_and_says_why(template: Path, tmp_path: Path) -> None:
-    """Copier renders a help text only where it can ask, so this renders it as Copier would."""
-    with copier.Worker(str(template), tmp_path / "demo", data={"direction": "duplex"}, defaults=True) as worker:
-        worker.run_copy()
-        shown = worker.jinja_env.from_string(questions()["interface"]["help"]).render(**worker.answers.combined)
-    reason = questions()["interfaces"]["default"]["duplex-listener"]["reason"]
-    assert shown == f"Which of Litestar's interfaces? I recommend duplex-listener.\n   {reason}"
+def test_every_keyword_is_refused() -> None:
+    refused = set(yaml.safe_load(questions()["keywords"]["default"]))
+    assert {word for word in keyword.kwlist if word.islower()} == refused
+
+
+def test_terminal_shows_the_recommended_interface_and_why(template: Path, tmp_path: Path) -> None:
+    """Accept every default at a real terminal, but for the direction."""
+    command = (sys.executable, "-m", "copier", "copy", "--vcs-ref=HEAD", "-d", "direction=duplex", template, "demo")
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, 250))
+    shown = ""
+    with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.5)[0]:
+                try:
+                    shown += os.read(ours, 65536).decode(errors="replace")
+                except OSError:  # the other end is closed
+                    break
+            else:
+                os.write(ours, b"\r")  # it waits for an answer
+        process.kill()
+    os.close(ours)
+    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", shown).split())
+    assert "Which of Litestar's interfaces? I recommend duplex-listener." in words
+    assert questions()["interfaces"]["default"]["duplex-listener"]["reason"] in words
+    assert state_of(tmp_path / "demo")["handlers"][0]["interface"] == "duplex-listener"
