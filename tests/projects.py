@@ -96,7 +96,9 @@ def run(
     )
 
 
-def run_own_tests(python: Path, project: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+def run_own_tests(
+    python: Path, project: Path, *arguments: str, timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
     """Run a project's own tests, with warnings as errors, in an environment that has its dependencies."""
     return run(
         python,

@@ -50,9 +50,10 @@ def test_the_guide_is_what_it_asks_about_a_handler() -> None:
 
 
 def test_readme_has_the_interfaces_of_the_guide() -> None:
-    table = re.findall(r"^\| (\w+) \| (\S+) \| `([\w-]+)` \| `(.+?)` \| (.+?) \|$", (REPOSITORY / "README.md").read_text(), re.M)
+    readme = (REPOSITORY / "README.md").read_text()
+    table = re.findall(r"^\| (\w+) \| (\S+) \| `([\w-]+)` \| `(.+?)` \| (.+?) \|$", readme, re.MULTILINE)
     assert table == [
-        (it["direction"], "–" if it["direction"] == "push" else it["control"], name, it["litestar"], it["reason"])
+        (it["direction"], "-" if it["direction"] == "push" else it["control"], name, it["litestar"], it["reason"])
         for name, it in questions()["interfaces"]["default"].items()
     ]
 
@@ -144,20 +145,28 @@ def test_malformed_handler_name_is_refused_with_a_good_one(template: Path, tmp_p
 @pytest.mark.parametrize(
     ("question", "name", "reason"),
     [
-        ("handler_name", "class", '"class" is a Python keyword: take another name, such as my_class'),
-        ("handler_name", "socket", '"socket" is the name of a module beside the handlers: take another one, such as my_socket'),
-        ("package_name", "async", '"async" is a Python keyword: take another name, such as my_async'),
-        ("package_name", "litestar", '"litestar" would hide the module of that name: take another one, such as my_litestar'),
-        ("package_name", "asyncio", '"asyncio" would hide the module of that name: take another one, such as my_asyncio'),
-        ("package_name", "tests", '"tests" would hide the module of that name: take another one, such as my_tests'),
-        ("package_name", "Desk", '"Desk" cannot be a package\'s name: take up to 40 small letters, digits and underscores, such as trading_desk'),
-        ("project_name", 'a "desk"', '"a "desk"" cannot be the project\'s name: take up to 60 characters without quotes or backslashes, such as Trading Desk'),
+        ("handler_name", "class", "is a Python keyword: take another name, such as my_class"),
+        ("handler_name", "socket", "is the name of a module beside the handlers: take another one, such as my_socket"),
+        ("package_name", "async", "is a Python keyword: take another name, such as my_async"),
+        ("package_name", "litestar", "would hide the module of that name: take another one, such as my_litestar"),
+        ("package_name", "asyncio", "would hide the module of that name: take another one, such as my_asyncio"),
+        ("package_name", "tests", "would hide the module of that name: take another one, such as my_tests"),
+        (
+            "package_name",
+            "Desk",
+            "cannot be a package's name: take up to 40 small letters, digits and underscores, such as trading_desk",
+        ),
+        (
+            "project_name",
+            'a "desk"',
+            "cannot be the project's name: take up to 60 characters, no quotes or backslashes, such as Trading Desk",
+        ),
     ],
-)  # fmt: skip
+)
 def test_name_that_would_break_the_project_is_refused(
     template: Path, tmp_path: Path, question: str, name: str, reason: str
 ) -> None:
-    with pytest.raises(ValueError, match=re.escape(reason) + "$"):
+    with pytest.raises(ValueError, match=re.escape(f'"{name}" {reason}') + "$"):
         render(template, tmp_path / "demo", {question: name})
 
 

@@ -74,9 +74,7 @@ def assert_formatted(project: Path) -> None:
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
-def test_every_handler_alone_renders_exactly_its_files(
-    template: Path, tmp_path: Path, handler: dict[str, str]
-) -> None:
+def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path: Path, handler: dict[str, str]) -> None:
     project = render(template, tmp_path / "demo", {"handlers": [handler]})
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
     files = files_of(project)
