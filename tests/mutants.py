@@ -25,7 +25,7 @@ from projects import (
 )
 
 TIMEOUT = 60.0
-"""Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 20."""
+"""Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
 
 HANDLER = "src/demo/ws/{name}/handler.py"
 SERVICE = "src/demo/ws/{name}/service.py"
