@@ -44,9 +44,11 @@ def test_every_interface_has_its_templates_and_every_template_its_interface() ->
         assert files == {f"{payload}.py.jinja" for payload in questions()["payload"]["choices"].values()}
 
 
-def test_the_guide_is_what_it_asks_about_a_handler() -> None:
+def test_every_question_is_about_a_handler_or_about_the_project() -> None:
     asked = [name for name, question in questions().items() if "handlers is not defined" in str(question.get("when"))]
     assert questions()["guide"]["default"] == asked
+    about_the_project = [name for name, question in questions().items() if "when" not in question]
+    assert questions()["project"]["default"] == about_the_project
 
 
 def test_readme_has_the_interfaces_of_the_guide() -> None:
@@ -146,7 +148,8 @@ def test_malformed_handler_name_is_refused_with_a_good_one(template: Path, tmp_p
     ("question", "name", "reason"),
     [
         ("handler_name", "class", "is a Python keyword: take another name, such as my_class"),
-        ("handler_name", "socket", "is the name of a module beside the handlers: take another one, such as my_socket"),
+        ("handler_name", "socket", "is a name that Litestar injects: take another one, such as my_socket"),
+        ("handler_name", "queue", "would hide the module of that name: take another one, such as my_queue"),
         ("package_name", "async", "is a Python keyword: take another name, such as my_async"),
         ("package_name", "litestar", "would hide the module of that name: take another one, such as my_litestar"),
         ("package_name", "asyncio", "would hide the module of that name: take another one, such as my_asyncio"),

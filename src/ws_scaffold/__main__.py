@@ -1,0 +1,7 @@
+"""``python -m ws_scaffold``."""
+
+import sys
+
+from ws_scaffold.cli import main
+
+sys.exit(main())

@@ -1,0 +1,315 @@
+"""The command: arguments in, lines and an exit code out. Nothing else prints."""
+
+# PYTHON_ARGCOMPLETE_OK
+import argparse
+import difflib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ws_scaffold import __version__, changes
+from ws_scaffold.errors import ScaffoldError, UsageError
+from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide, ask_at_the_terminal
+from ws_scaffold.merge import Plan, Step, Tree, apply, resume
+from ws_scaffold.project import check_state, find_root, load_state, locked, own_template, template_of
+from ws_scaffold.render import Project, State
+
+DONE, COULD_NOT = 0, 1
+
+COLOURS = {"create": 32, "update": 32, "move": 32, "merge": 33, "replace": 31, "delete": 31, "conflict": 31}
+SHELLS = ("bash", "zsh", "fish")
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors read like all others."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[0].upper()}{message[1:]}.", f"{self.prog} --help")
+
+
+def _add_answers(parser: argparse.ArgumentParser, guide: Guide, names: Sequence[str]) -> None:
+    group = parser.add_argument_group("answers")
+    for name in names:
+        # What is recommended depends on other answers, which there are none of yet.
+        text = guide.questions[name]["help"].partition("?")[0] + "?"
+        choices = list(guide.values(name)) or None
+        group.add_argument(f"--{name.replace('_', '-')}", dest=name, choices=choices, help=text)
+
+
+def _add_options(parser: argparse.ArgumentParser, *, asks: bool, writes: bool = True) -> None:
+    group = parser.add_argument_group("options")
+    group.add_argument("--json", action="store_true", dest="as_json", help="print one JSON document, and nothing else")
+    if asks:
+        group.add_argument("--defaults", action="store_true", help="ask nothing")
+    if writes:
+        group.add_argument("--dry-run", action="store_true", help="write nothing; show what would be, with differences")
+        group.add_argument("--force", action="store_true", help="replace and delete what holds edits, too")
+        group.add_argument("--abort-on-conflict", action="store_true", help="write nothing if anything conflicts")
+
+
+def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParser:
+    """Return the parser of the command line. What can be answered in flags is what the guide asks."""
+    parser = _Parser(prog=prog, description="Websocket handlers for Litestar, generated and kept up to date.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("-C", dest="folder", type=Path, default=Path(), metavar="DIR", help="run as if started there")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    about_handler = [name for name in guide.names("handler") if name != ENTRY_NAME]
+
+    verbs: dict[str, Any] = {}
+
+    def command(verb: str, noun: str, summary: str) -> argparse.ArgumentParser:
+        if verb not in verbs:
+            verbs[verb] = commands.add_parser(verb, help=summary).add_subparsers(
+                dest="noun", metavar="WHAT", required=True
+            )
+        added: argparse.ArgumentParser = verbs[verb].add_parser(noun, help=summary, description=f"{summary}.")
+        return added
+
+    new_project = command("new", "project", "Make a project, with a first handler")
+    new_project.add_argument("name", metavar="DIR", type=Path, help="the folder to make it in")
+    _add_answers(new_project, guide, [*guide.names("project"), *guide.names("handler")])
+    _add_options(new_project, asks=True)
+
+    new_handler = command("new", "handler", "Add a handler")
+    new_handler.add_argument("name", nargs="?", help="what it is called")
+    _add_answers(new_handler, guide, about_handler)
+    _add_options(new_handler, asks=True)
+
+    change = command("change", "handler", "Change answers about a handler")
+    _add_handler(change)
+    _add_answers(change, guide, about_handler)
+    _add_options(change, asks=True)
+
+    rename = command("rename", "handler", "Call a handler something else")
+    _add_handler(rename)
+    rename.add_argument("new_name", help="what it will be called")
+    _add_options(rename, asks=False)
+
+    remove = command("remove", "handler", "Remove a handler")
+    _add_handler(remove)
+    _add_options(remove, asks=False)
+
+    _add_options(
+        commands.add_parser("list", help="Show the handlers, and why they are what they are"), asks=False, writes=False
+    )
+    advice = commands.add_parser("guide", help="Recommend an interface, say why, and write nothing")
+    _add_answers(advice, guide, about_handler)
+    _add_options(advice, asks=True, writes=False)
+    completion = commands.add_parser("completion", help="Print what makes a shell complete this command")
+    completion.add_argument("shell", choices=SHELLS)
+    return parser
+
+
+def _add_handler(parser: argparse.ArgumentParser) -> None:
+    action: Any = parser.add_argument("name", help="the handler")
+    action.completer = _complete_handlers
+
+
+def _complete_handlers(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
+    """Return the names of the handlers of the project that one is in."""
+    try:
+        state = load_state(find_root(parsed_args.folder.resolve()))
+        return [str(entry["name"]) for entry in state["handlers"]]
+    except (ScaffoldError, TypeError, KeyError):
+        return []
+
+
+def _given(options: argparse.Namespace, guide: Guide) -> Answers:
+    return {name: value for name in guide.questions if (value := getattr(options, name, None)) is not None}
+
+
+def _ask(options: argparse.Namespace) -> Ask | None:
+    """Return how to ask a person, where there is one who wants to be asked."""
+    if options.defaults or options.as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return None
+    return ask_at_the_terminal
+
+
+def _open(root: Path) -> tuple[Guide, State]:
+    state = load_state(root)
+    guide = Guide(template_of(state))
+    check_state(state, guide)
+    return guide, state
+
+
+def _change(options: argparse.Namespace, root: Path) -> changes.Change:
+    """Return what a command line does to the state of a project."""
+    if options.noun == "project":
+        guide = Guide(own_template())
+        return changes.new_project(guide, options.name, _given(options, guide), _ask(options))
+    guide, state = _open(root)
+    match options.command:
+        case "new":
+            return changes.new_handler(guide, state, options.name, _given(options, guide), _ask(options))
+        case "change":
+            return changes.change_handler(guide, state, options.name, _given(options, guide), _ask(options))
+        case "rename":
+            return changes.rename_handler(guide, state, options.name, options.new_name)
+        case _:
+            return changes.remove_handler(guide, state, options.name)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has done, or would do."""
+
+    root: Path
+    plan: Plan
+    written: bool
+    again: str
+    completed: list[Step] = field(default_factory=list)
+    """What an interrupted run had left to do."""
+
+    @property
+    def conflicts(self) -> list[str]:
+        """The files that hold, or would hold, conflict markers."""
+        return [*self.plan.conflicts, *(step.path for step in self.completed if step.action == "conflict")]
+
+
+def _run(options: argparse.Namespace) -> Outcome:
+    """Plan a change, and write it unless told not to."""
+    root = (
+        (options.folder / options.name).resolve() if options.noun == "project" else find_root(options.folder.resolve())
+    )
+    with locked(root):
+        tree = Tree(root)
+        completed = [] if options.dry_run else resume(tree)
+        change = _change(options, root)
+        planned = change.plan(root, force=options.force)
+        written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
+        if written:
+            apply(tree, planned)
+    return Outcome(root, planned, written, shlex.join(["ws-scaffold", *change.again]), completed)
+
+
+def _difference(step: Step) -> str:
+    def lines(content: bytes | None) -> list[str]:
+        return (content or b"").decode(errors="replace").splitlines(keepends=True)
+
+    before = "/dev/null" if step.before is None else f"a/{step.path}"
+    after = "/dev/null" if step.after is None else f"b/{step.path}"
+    shown = difflib.unified_diff(lines(step.before), lines(step.after), before, after)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shown)
+
+
+def _line(step: Step) -> str:
+    action = f"{step.action:9}"
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR") and step.action in COLOURS:
+        action = f"\x1b[{COLOURS[step.action]}m{action}\x1b[0m"
+    return f"{action} {step.path}" + (f" ({step.note})" if step.note else "")
+
+
+def _lines(outcome: Outcome, *, dry_run: bool) -> Iterator[str]:
+    for step in outcome.completed:
+        yield f"{_line(step)} (completes an interrupted run)"
+    for step in outcome.plan.steps:
+        if step.action != "same":
+            yield _line(step)
+            if dry_run and step.changes and (difference := _difference(step)):
+                yield difference.rstrip("\n")
+    if not outcome.plan.changes and not outcome.completed:
+        yield "nothing changes: it is so already"
+    if outcome.conflicts:
+        count = "1 file" if len(outcome.conflicts) == 1 else f"{len(outcome.conflicts)} files"
+        yield f"{count} with conflicts: " + ("resolve the markers" if outcome.written else "nothing was written")
+    elif not outcome.written:
+        yield "nothing was written: a dry run"
+    yield f"the same, without being asked: {outcome.again}"
+
+
+def _document(outcome: Outcome) -> Answers:
+    def shown(steps: Sequence[Step]) -> list[dict[str, str]]:
+        return [
+            {"action": step.action, "path": step.path, "note": step.note, "diff": _difference(step)}
+            for step in steps
+            if step.action != "same"
+        ]
+
+    return {
+        "project": str(outcome.root),
+        "written": outcome.written,
+        "changed": outcome.plan.changes or bool(outcome.completed),
+        "conflicts": outcome.conflicts,
+        "completed": shown(outcome.completed),
+        "files": shown(outcome.plan.steps),
+        "command": outcome.again,
+    }
+
+
+def _print_json(document: Answers) -> None:
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
+
+
+def _list(options: argparse.Namespace) -> None:
+    guide, state = _open(find_root(options.folder.resolve()))
+    handlers = Project(guide, state).handlers.values()
+    if options.as_json:
+        keys = ("name", "interface", "direction", "payload", "transport", "reason")
+        _print_json({"handlers": [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]})
+        return
+    width = max((len(it["name"]) for it in handlers), default=0)
+    for it in handlers:
+        sys.stdout.write(f"{it['name']:{width}}  /ws{it['path']}  {it['interface']}, {it['message']}\n")
+        sys.stdout.write(f"{'':{width}}  {it['reason']}\n")
+    if not handlers:
+        sys.stdout.write("no handlers; ws-scaffold new handler NAME adds one\n")
+
+
+def _advise(options: argparse.Namespace) -> None:
+    guide = Guide(own_template())
+    settled = {**dict.fromkeys(guide.names("project"), "demo"), ENTRY_NAME: "chat"}
+    answers = guide.resolve({**settled, **_given(options, guide)}, ask=_ask(options))
+    entry = changes.kept(guide.entry(answers))
+    (handler,) = answers["websockets"]
+    again = shlex.join(["ws-scaffold", "new", "handler", "NAME", *changes.flags(entry)])
+    if options.as_json:
+        _print_json({**entry, "reason": handler["reason"], "command": again})
+    else:
+        chosen = f"{entry['interface']}: {handler['litestar']}, {handler['message']}"
+        sys.stdout.write(f"{chosen}\n{handler['reason']}\n{again}\n")
+
+
+def _complete(shell: str) -> None:
+    from argcomplete.shell_integration import shellcode  # noqa: PLC0415 - only who sets up a shell needs it
+
+    sys.stdout.write(shellcode(["ws-scaffold"], shell=shell) + "\n")
+
+
+def _dispatch(options: argparse.Namespace) -> int:
+    match options.command:
+        case "list":
+            _list(options)
+        case "guide":
+            _advise(options)
+        case "completion":
+            _complete(options.shell)
+        case _:
+            outcome = _run(options)
+            if options.as_json:
+                _print_json(_document(outcome))
+            else:
+                sys.stdout.write("\n".join(_lines(outcome, dry_run=options.dry_run)) + "\n")
+            return COULD_NOT if outcome.conflicts else DONE
+    return DONE
+
+
+def main(arguments: Sequence[str] | None = None, prog: str = "ws-scaffold") -> int:
+    """Run the command, and return its exit code: 0 done, 1 could not, 2 misused."""
+    try:
+        parser = parser_of(Guide(own_template()), prog)
+        if "_ARGCOMPLETE" in os.environ:
+            import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
+
+            argcomplete.autocomplete(parser)
+        return _dispatch(parser.parse_args(arguments))
+    except ScaffoldError as error:
+        sys.stderr.write(f"ws-scaffold: {error.message}\n" + (f"  try: {error.hint}\n" if error.hint else ""))
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("ws-scaffold: interrupted; nothing was written\n")
+        return COULD_NOT

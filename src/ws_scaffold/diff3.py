@@ -1,0 +1,121 @@
+"""Three versions of a text, merged line by line as git does it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+OURS, MIDDLE, THEIRS = b"<<<<<<< ours", b"=======", b">>>>>>> theirs"
+
+Lines = Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """The result of a merge."""
+
+    content: bytes
+    conflicts: int
+    """How many places hold both versions, between conflict markers."""
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A run of lines of the base, and what one side has in its place."""
+
+    start: int
+    end: int
+    lines: Lines
+
+
+def _changes(base: Lines, side: Lines) -> list[_Change]:
+    matcher = SequenceMatcher(None, base, side, autojunk=False)
+    return [
+        _Change(start, end, side[side_start:side_end])
+        for tag, start, end, side_start, side_end in matcher.get_opcodes()
+        if tag != "equal"
+    ]
+
+
+def _apply(changes: Sequence[_Change], base: Lines, start: int, end: int) -> list[bytes]:
+    """Return a run of the base with one side's changes to it."""
+    lines: list[bytes] = []
+    for change in changes:
+        lines += [*base[start : change.start], *change.lines]
+        start = change.end
+    return [*lines, *base[start:end]]
+
+
+def _regions(ours: list[_Change], theirs: list[_Change]) -> Iterator[tuple[list[_Change], list[_Change]]]:
+    """Yield the changes of both sides, those together that touch one another."""
+    ours, theirs = ours[::-1], theirs[::-1]
+    while ours or theirs:
+        region: tuple[list[_Change], list[_Change]] = ([], [])
+        end = -1
+        while True:
+            sides = [
+                (side[-1].start, index) for index, side in enumerate((ours, theirs)) if side and side[-1].start <= end
+            ]
+            if end < 0:
+                sides = [(side[-1].start, index) for index, side in enumerate((ours, theirs)) if side]
+            if not sides:
+                break
+            _, index = min(sides)
+            change = (ours, theirs)[index].pop()
+            region[index].append(change)
+            end = max(end, change.end)
+        yield region
+
+
+def _lines(text: bytes, newline: bytes) -> list[bytes]:
+    """Return the lines of a text, each with its end."""
+    if newline == b"\r\n":
+        text = text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    if text and not text.endswith(b"\n"):
+        text += newline
+    return [line + b"\n" for line in text.split(b"\n")[:-1]]
+
+
+def merge(base: bytes, ours: bytes, theirs: bytes) -> Merged:
+    """Return ours with the changes that lead from base to theirs.
+
+    Where all lines of ours end in CRLF, so do those that come from theirs; and where the last one has no end, it stays
+    so.
+    """
+    newline = b"\r\n" if b"\r\n" in ours and ours.count(b"\r\n") == ours.count(b"\n") else b"\n"
+    our_lines = _lines(ours, newline)
+    merged, conflicts = _merge_lines(_lines(base, newline), our_lines, _lines(theirs, newline), newline)
+    content = b"".join(merged)
+    if ours and not ours.endswith(b"\n") and merged[-1:] == our_lines[-1:]:
+        content = content.removesuffix(newline)
+    return Merged(content, conflicts)
+
+
+def _differing(ours: list[bytes], theirs: list[bytes]) -> tuple[int, int]:
+    """Return how many lines two versions have in common, at their start and at their end."""
+    shorter = min(len(ours), len(theirs))
+    head = next((at for at in range(shorter) if ours[at] != theirs[at]), shorter)
+    tail = next((at for at in range(shorter - head) if ours[-1 - at] != theirs[-1 - at]), shorter - head)
+    return head, tail
+
+
+def _merge_lines(base: Lines, ours: Lines, theirs: Lines, newline: bytes) -> tuple[list[bytes], int]:
+    merged: list[bytes] = []
+    conflicts = position = 0
+    for our_changes, their_changes in _regions(_changes(base, ours), _changes(base, theirs)):
+        both = [*our_changes, *their_changes]
+        start, end = min(change.start for change in both), max(change.end for change in both)
+        merged += base[position:start]
+        position = end
+        our_lines, their_lines = _apply(our_changes, base, start, end), _apply(their_changes, base, start, end)
+        if not their_changes or our_lines == their_lines:
+            merged += our_lines
+        elif not our_changes:
+            merged += their_lines
+        else:
+            conflicts += 1
+            head, tail = _differing(our_lines, their_lines)
+            merged += our_lines[:head]
+            merged += [OURS + newline, *our_lines[head : len(our_lines) - tail], MIDDLE + newline]
+            merged += [*their_lines[head : len(their_lines) - tail], THEIRS + newline]
+            merged += our_lines[len(our_lines) - tail :]
+    return [*merged, *base[position:]], conflicts

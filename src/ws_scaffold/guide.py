@@ -1,0 +1,250 @@
+"""`copier.yml`, evaluated as Copier does: the questions, their checks, and what follows from the answers.
+
+Importing Copier takes a second, so this reads the same file with the same Jinja settings. Copier is the judge: tests
+hold the two to the same answers and the same bytes.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.sandbox
+import yaml
+
+from ws_scaffold.errors import ScaffoldError, UsageError
+
+Answers = dict[str, Any]
+
+TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
+ENTRY_NAME = "handler_name"
+"""The question whose answer an entry of `handlers` keeps as its name."""
+
+
+def load_yaml(text: str | bytes) -> Any:
+    """Return what a YAML text says.
+
+    Raises:
+        yaml.YAMLError: it is no YAML.
+    """
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader, the faster one
+
+
+def _to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    block: str = yaml.dump(value, Dumper=dumper, indent=indent, allow_unicode=True, default_flow_style=False, **options)
+    return block
+
+
+def _regex_replace(value: str, pattern: str, replacement: str) -> str:
+    return re.sub(pattern, replacement, value)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An answer that a question offers."""
+
+    label: str
+    value: str
+    refusal: str
+    """Why it cannot be taken, given the answers so far; or nothing."""
+
+
+class Question:
+    """A question, in the light of the answers before it."""
+
+    def __init__(self, guide: "Guide", name: str, context: Mapping[str, Any]) -> None:
+        self.name = name
+        self._guide = guide
+        self._details: Mapping[str, Any] = guide.questions[name]
+        self._context = context
+        self.suggested: Any = None
+        """What to take for the default, if anything."""
+
+    def _render(self, text: Any, **extra: Any) -> str:
+        return self._guide.evaluate(str(text), {**self._context, **extra})
+
+    def _sentence(self, text: Any, **extra: Any) -> str:
+        return " ".join(self._render(text, **extra).split())
+
+    @property
+    def asked(self) -> bool:
+        """Whether the answers so far leave it open."""
+        return self._render(self._details.get("when", True)).strip().lower() in TRUE
+
+    @property
+    def help(self) -> str:
+        """What a person is asked."""
+        return self._render(self._details["help"])
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether the answer is one of a few."""
+        return "choices" in self._details
+
+    @property
+    def choices(self) -> list[Choice]:
+        """What may be answered, with the reason where it may not."""
+        choices = self._details.get("choices", {})
+        if isinstance(choices, str):
+            choices = load_yaml(self._render(choices))
+        offered: list[Choice] = []
+        for label, value in choices.items() if isinstance(choices, dict) else choices:
+            details = value if isinstance(value, dict) else {"value": value}
+            refusal = self._sentence(details.get("validator", ""))
+            offered.append(Choice(self._render(label), self._render(details["value"]), refusal))
+        return offered
+
+    @property
+    def default(self) -> Any:
+        """The answer of somebody who does not mind."""
+        default = self._details["default"] if self.suggested is None else self.suggested
+        return self.parse(self._render(default) if isinstance(default, str) else default)
+
+    def parse(self, answer: Any) -> Any:
+        """Return an answer in the type that the question says."""
+        if self._details["type"] == "str":
+            return str(answer)
+        if not isinstance(answer, str):
+            return answer
+        try:
+            return json.loads(answer)  # what is computed for many handlers is JSON, and YAML takes its time
+        except ValueError:
+            return load_yaml(answer)
+
+    def refusal(self, answer: Any) -> str:
+        """Return why an answer cannot be taken, in a sentence; or nothing."""
+        if self.has_choices:
+            offered = {choice.value: choice.refusal for choice in self.choices}
+            if answer not in offered:
+                fitting = ", ".join(value for value, reason in offered.items() if not reason)
+                return f'{self.name} "{answer}" is not one of the choices: {fitting}'
+            if offered[answer]:
+                return offered[answer]
+        return self._sentence(self._details.get("validator", ""), **{self.name: answer})
+
+
+Ask = Callable[[Question], Any]
+"""Return a person's answer to a question."""
+
+
+class Guide:
+    """One version of the template: what it asks, and the Jinja environment that its files are rendered with."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            content = load_yaml((root / "copier.yml").read_bytes())
+        except FileNotFoundError:
+            raise ScaffoldError(f"{root} holds no template: there is no copier.yml.") from None
+        self.settings: dict[str, Any] = {name: value for name, value in content.items() if name.startswith("_")}
+        self.questions: dict[str, Any] = {name: value for name, value in content.items() if not name.startswith("_")}
+        self._compiled: dict[str, jinja2.Template] = {}
+
+    @cached_property
+    def jinja(self) -> jinja2.Environment:
+        """The environment that Copier would use."""
+        options = dict(self.settings["_envops"])
+        if "undefined" in options:
+            options["undefined"] = getattr(jinja2, options["undefined"].rpartition(".")[2])
+        environment = jinja2.sandbox.SandboxedEnvironment(loader=jinja2.FileSystemLoader(self.root), **options)
+        # Of the filters that Copier adds, those that our templates use; all of them take long to import.
+        environment.filters |= {
+            "regex_replace": _regex_replace,
+            "to_json": json.dumps,
+            "to_nice_yaml": _to_nice_yaml,
+        }
+        return environment
+
+    def evaluate(self, source: str, context: Mapping[str, Any]) -> str:
+        """Return a Jinja expression's text."""
+        if "{" not in source:
+            return source
+        if source not in self._compiled:
+            self._compiled[source] = self.jinja.from_string(source)
+        return self._compiled[source].render(context)
+
+    def names(self, about: str) -> list[str]:
+        """Return the questions that are asked about a `handler`, or about the `project`."""
+        listed: list[str] = self.questions["guide" if about == "handler" else about]["default"]
+        return listed
+
+    def question(self, name: str, context: Mapping[str, Any]) -> Question:
+        """Return a question, in the light of a context."""
+        return Question(self, name, context)
+
+    def resolve(
+        self,
+        given: Mapping[str, Any],
+        *,
+        preferred: Mapping[str, Any] | None = None,
+        folder: str = "",
+        ask: Ask | None = None,
+    ) -> Answers:
+        """Return every answer: given, else asked for, else preferred where it fits, else the default, or computed.
+
+        Raises:
+            UsageError: an answer is refused; the message is the question's own.
+        """
+        context: Answers = {"_folder_name": folder, **given}
+        for name in self.questions:
+            question = Question(self, name, context)
+            open_ = question.asked
+            if open_ and preferred and name in preferred and not question.refusal(preferred[name]):
+                question.suggested = preferred[name]
+            if name in given:
+                answer = question.parse(given[name])
+            else:
+                answer = ask(question) if open_ and ask else question.default
+            if (open_ or name in given) and (refusal := question.refusal(answer)):
+                raise UsageError(f"{refusal[0].upper()}{refusal[1:]}.")
+            context[name] = answer
+        return context
+
+    def entry(self, context: Answers) -> Answers:
+        """Return what `handlers` keeps of the answers about one handler."""
+        (only,) = context["websockets"]
+        entry: Answers = only["state"]
+        return entry
+
+    @staticmethod
+    def answers_of(entry: Mapping[str, str]) -> Answers:
+        """Return the answers that an entry of `handlers` keeps."""
+        return {ENTRY_NAME if key == "name" else key: value for key, value in entry.items()}
+
+    def implied(self, entry: Mapping[str, str]) -> Answers:
+        """Return the answers that lead to an entry of `handlers`, those that it does not keep among them."""
+        decided = self.questions["interfaces"]["default"][entry["interface"]]
+        return {**{name: decided[name] for name in self.names("handler") if name in decided}, **self.answers_of(entry)}
+
+    def values(self, name: str) -> Iterator[str]:
+        """Yield what can be answered to a question, whatever the other answers are."""
+        choices = self.questions[name].get("choices", {})
+        if isinstance(choices, dict):
+            yield from choices.values()
+        else:
+            yield from self.questions[f"{name}s"]["default"]
+
+
+def ask_at_the_terminal(question: Question) -> Any:
+    """Return what a person answers to a question, in the words that Copier would ask it in.
+
+    Raises:
+        KeyboardInterrupt: the person does not want to.
+    """
+    import questionary  # noqa: PLC0415 - it takes long to import, and most runs ask nothing
+
+    if not question.has_choices:
+        return questionary.text(
+            question.help,
+            default=str(question.default),
+            validate=lambda answer: question.refusal(answer) or True,
+        ).unsafe_ask()
+    choices = [
+        questionary.Choice(choice.label, choice.value, disabled=choice.refusal or None) for choice in question.choices
+    ]
+    return questionary.select(question.help, choices, default=question.default).unsafe_ask()

@@ -1,0 +1,351 @@
+"""The one operation: what the user has made of the base, with the changes that lead from base to theirs.
+
+Base is the old state rendered, theirs the new state rendered, ours what is on disk. A `Plan` is made in memory, shown,
+and applied as a whole; an application that was interrupted is completed by the next command.
+"""
+
+import base64
+import contextlib
+import difflib
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from ws_scaffold import diff3
+from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.render import ANSWERS_FILE, Files, Rendered
+
+JOURNAL = ".ws-scaffold-journal"
+"""What an application still has to write. It is there only while one runs, or after one was killed."""
+
+CACHES = frozenset({"__pycache__"})
+"""What a folder may hold and still be as good as empty."""
+
+HIDDEN = re.compile(r"\.(git|venv|tox|nox|mypy_cache|pytest_cache|ruff_cache)/")
+SIMILAR = 0.5
+
+CHANGING = frozenset({"create", "update", "merge", "conflict", "replace", "delete", "move"})
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one file.
+
+    `action` is one of: create, update (it was as generated), merge (with edits), conflict (both versions stand between
+    markers), replace (forced), delete, move; and, where nothing is done: same, keep, gone.
+    """
+
+    action: str
+    path: str
+    before: bytes | None = field(default=None, repr=False)
+    """What is on disk, or None where nothing is."""
+    after: bytes | None = field(default=None, repr=False)
+    """What will be, or None where nothing will."""
+    note: str = ""
+    executable: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether the file will differ from what it is."""
+        return self.action in CHANGING
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will happen to a project, in the order in which it is done."""
+
+    steps: tuple[Step, ...]
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything will differ from what it is."""
+        return any(step.changes for step in self.steps)
+
+    @property
+    def conflicts(self) -> list[str]:
+        """The files that will hold conflict markers."""
+        return [step.path for step in self.steps if step.action == "conflict"]
+
+
+class Tree:
+    """The files of a project on disk, none of them outside its root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    def at(self, path: str) -> Path:
+        """Return where a file of the project is: links are followed as long as they stay inside.
+
+        Raises:
+            ScaffoldError: it is outside the project.
+        """
+        where = self.root / path
+        resolved = where.resolve()
+        if not resolved.is_relative_to(self.root) or PurePosixPath(path).is_absolute() or ".." in path.split("/"):
+            raise ScaffoldError(
+                f"{path} is outside of {self.root}; nothing was written.", "move it back into the project"
+            )
+        return resolved
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content, or None where there is none."""
+        where = self.at(path)
+        try:
+            return where.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except IsADirectoryError:
+            raise ScaffoldError(f"{path} is a folder where a file should be; nothing was written.", "move it") from None
+
+    def write(self, path: str, content: bytes, *, executable: bool = False) -> None:
+        """Replace a file as a whole: at no moment is it half-written. It keeps its mode."""
+        where = self.at(path)
+        where.parent.mkdir(parents=True, exist_ok=True)
+        temporary = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+            with contextlib.suppress(FileNotFoundError):
+                temporary.chmod(where.stat().st_mode & 0o7777)
+                executable = False
+            if executable:
+                temporary.chmod(temporary.stat().st_mode | 0o111)
+            temporary.replace(where)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def delete(self, path: str) -> None:
+        """Remove a file, or the link to it, and the folders that are empty without it."""
+        where = self.root / path
+        self.at(path)
+        where.unlink(missing_ok=True)
+        for folder in where.parents:
+            if folder == self.root or not folder.is_dir() or {child.name for child in folder.iterdir()} - CACHES:
+                break
+            for cache in folder.iterdir():
+                for compiled in cache.iterdir():
+                    compiled.unlink()
+                cache.rmdir()
+            folder.rmdir()
+
+    def below(self, folder: str) -> Iterator[str]:
+        """Yield the files below a folder, but for caches."""
+        for parent, folders, names in os.walk(self.root / folder):
+            folders[:] = sorted(set(folders) - CACHES)
+            for name in sorted(names):
+                yield (Path(parent) / name).relative_to(self.root).as_posix()
+
+
+def _pairs(base: Files, theirs: Files, renamed: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Yield the path of each file of base, and what it becomes: a renamed handler's files are of the same templates."""
+    places = {(file.source, file.owner): path for path, file in theirs.items()}
+    for path, file in base.items():
+        owner = renamed.get(file.owner, file.owner) if file.owner else None
+        yield path, path if path in theirs and owner == file.owner else places.get((file.source, owner))
+
+
+def _similar(one: bytes, other: bytes) -> bool:
+    """Whether two files are one that was moved: git's own measure is that half of it is the same."""
+    matcher = difflib.SequenceMatcher(None, one.splitlines(), other.splitlines(), autojunk=False)
+    return matcher.quick_ratio() >= SIMILAR and matcher.ratio() >= SIMILAR
+
+
+def _folders(files: Files, owner: str) -> set[str]:
+    """Return the folders of which all files are one handler's."""
+    owners: dict[str, set[str | None]] = {}
+    for path, file in files.items():
+        for folder in PurePosixPath(path).parents:
+            owners.setdefault(str(folder), set()).add(file.owner)
+    own = {folder for folder, names in owners.items() if names == {owner}}
+    return {folder for folder in own if str(PurePosixPath(folder).parent) not in own}
+
+
+def plan(
+    tree: Tree, base: Files, theirs: Files, *, renamed: Mapping[str, str] | None = None, force: bool = False
+) -> Plan:
+    """Return what leads from base to theirs, on top of what is on disk.
+
+    Handlers that are `renamed`, old names to new ones, take their files and the edits in them along.
+
+    Raises:
+        ScaffoldError: a file that must be created is there, with other content, and nothing is forced.
+    """
+    steps = list(_Planner(tree, force=force).steps(base, theirs, renamed or {}))
+    blocked = [step.path for step in steps if step.action == "blocked"]
+    if blocked:
+        there = "is there already" if len(blocked) == 1 else "are there already"
+        raise ScaffoldError(
+            f"{', '.join(blocked)} {there}, with other content; nothing was written.",
+            "take another name, or --force to replace what is there",
+        )
+    # The state comes last: it says that all the rest is so.
+    return Plan(tuple(sorted(steps, key=lambda step: step.path == ANSWERS_FILE)))
+
+
+class _Planner:
+    """Decides file by file."""
+
+    def __init__(self, tree: Tree, *, force: bool) -> None:
+        self._tree = tree
+        self._force = force
+
+    def steps(self, base: Files, theirs: Files, renamed: Mapping[str, str]) -> Iterator[Step]:
+        new_paths = set(theirs)
+        for path, new_path in _pairs(base, theirs, renamed):
+            new_paths.discard(new_path or "")
+            if new_path is None:
+                yield self._deleted(path, base[path])
+            elif path == new_path:
+                yield self._changed(path, base[path], theirs)
+            else:
+                yield from self._moved(path, new_path, base[path], theirs[new_path])
+        for path in theirs:
+            if path in new_paths:
+                yield self._created(path, theirs[path])
+        yield from self._unknown_files(base, theirs, renamed)
+
+    def _created(self, path: str, new: Rendered) -> Step:
+        ours = self._tree.read(path)
+        if ours == new.content:
+            return Step("same", path, ours, ours)
+        if ours is None:
+            return Step("create", path, None, new.content, executable=new.executable)
+        return Step("replace" if self._force else "blocked", path, ours, new.content)
+
+    def _deleted(self, path: str, old: Rendered) -> Step:
+        ours = self._tree.read(path)
+        if ours is None:
+            return Step("same", path)
+        if ours == old.content or self._force:
+            return Step("delete", path, ours, None)
+        return Step("keep", path, ours, ours, "it holds edits: --force deletes it, too")
+
+    def _changed(self, path: str, old: Rendered, theirs: Files) -> Step:
+        new = theirs[path]
+        if old.content == new.content:
+            return Step("same", path)
+        ours = self._tree.read(path)
+        if ours is None:
+            return self._gone(path, old, theirs)
+        action, after = self._merged(path, old, ours, new)
+        return Step(action, path, ours, after)
+
+    def _merged(self, path: str, old: Rendered, ours: bytes, new: Rendered) -> tuple[str, bytes]:
+        if ours == new.content:
+            return "same", ours
+        if ours == old.content or path == ANSWERS_FILE:
+            return "update", new.content
+        if self._force:
+            return "replace", new.content
+        merged = diff3.merge(old.content, ours, new.content)
+        if merged.conflicts:
+            return "conflict", merged.content
+        return ("same" if merged.content == ours else "merge"), merged.content
+
+    def _gone(self, path: str, old: Rendered, theirs: Files) -> Step:
+        """Say where a file is that is not in its place: the template's change does not reach it there."""
+        for found in self._tree.below("."):
+            if found not in theirs and not HIDDEN.match(found):
+                content = self._tree.read(found)
+                if content and _similar(content, old.content):
+                    return Step("gone", path, note=f"it was moved to {found}, which this change does not reach")
+        return Step("gone", path, note="it was deleted, and stays so")
+
+    def _moved(self, path: str, new_path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
+        ours = self._tree.read(path)
+        if ours is None:
+            there = self._tree.read(new_path)
+            if there is None:
+                yield Step("gone", path, note="it was deleted, and stays so")
+            else:
+                yield Step("same", new_path, there, there)
+            return
+        action, after = self._merged(path, old, ours, new)
+        there = self._tree.read(new_path)
+        if there is not None and there != after:
+            yield Step("replace" if self._force else "blocked", new_path, there, after)
+        else:
+            executable = os.access(self._tree.at(path), os.X_OK)
+            yield Step(
+                "conflict" if action == "conflict" else "move", new_path, there, after, f"from {path}", executable
+            )
+        yield Step("delete", path, ours, None, f"moved to {new_path}")
+
+    def _unknown_files(self, base: Files, theirs: Files, renamed: Mapping[str, str]) -> Iterator[Step]:
+        """Yield what happens to files of the user's in the folder of a handler that goes, or is renamed."""
+        remaining = {file.owner for file in theirs.values()}
+        for owner in dict.fromkeys(file.owner for file in base.values()):
+            if owner is None or owner in remaining:
+                continue
+            targets = _folders(theirs, renamed[owner]) if owner in renamed else set()
+            for folder in _folders(base, owner):
+                for path in self._tree.below(folder):
+                    if path in base:
+                        continue
+                    content = self._tree.read(path)
+                    if len(targets) == 1:
+                        (target,) = targets
+                        new_path = f"{target}{path[len(folder) :]}"
+                        executable = os.access(self._tree.at(path), os.X_OK)
+                        blocked = self._tree.read(new_path) not in {None, content}
+                        action = "blocked" if blocked else "move"
+                        yield Step(action, new_path, None, content, f"from {path}", executable)
+                        yield Step("delete", path, content, None, f"moved to {new_path}")
+                    else:
+                        yield Step("keep", path, content, content, "it is not generated")
+
+
+def _digest(content: bytes | None) -> str | None:
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def apply(tree: Tree, plan: Plan) -> None:
+    """Write a plan, all of it or, where the process is killed, so much that `resume` can complete it."""
+    todo = [
+        {
+            "action": step.action,
+            "path": step.path,
+            "before": _digest(step.before),
+            "after": None if step.after is None else base64.b64encode(step.after).decode(),
+            "executable": step.executable,
+        }
+        for step in plan.steps
+        if step.changes
+    ]
+    if not todo:
+        return
+    for step in plan.steps:
+        tree.at(step.path)
+    tree.write(JOURNAL, json.dumps(todo).encode())
+    resume(tree)
+
+
+def resume(tree: Tree) -> list[Step]:
+    """Complete an application that was interrupted, and return its steps: none where there was none.
+
+    A file that was changed since is left as it is.
+    """
+    journal = tree.read(JOURNAL)
+    if journal is None:
+        return []
+    done: list[Step] = []
+    for item in json.loads(journal):
+        path, after = item["path"], None if item["after"] is None else base64.b64decode(item["after"])
+        there = tree.read(path)
+        if there == after:
+            done.append(Step(item["action"], path, there, after))
+        elif _digest(there) != item["before"]:
+            done.append(Step("keep", path, there, there, "it was changed since the run that was interrupted"))
+        else:
+            done.append(Step(item["action"], path, there, after))
+            if after is None:
+                tree.delete(path)
+            else:
+                tree.write(path, after, executable=item["executable"])
+    tree.delete(JOURNAL)
+    return done

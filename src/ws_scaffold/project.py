@@ -1,0 +1,199 @@
+"""A generated project: its state file, the version of the template that it was made with, and who may write to it."""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ws_scaffold import __version__
+from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.guide import ENTRY_NAME, Guide, load_yaml
+from ws_scaffold.render import ANSWERS_FILE, State
+
+SOURCE = "gh:org/ws-scaffold"
+"""Where a project that this command makes gets its updates from."""
+
+SHORTCUTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
+NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+COMMIT = re.compile(r"[A-Za-z0-9][\w.+/-]*")
+MADE_LATER = "update ws-scaffold: a later version has written it"
+
+
+def find_root(start: Path) -> Path:
+    """Return the folder of the project that holds a folder.
+
+    Raises:
+        ScaffoldError: there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / ANSWERS_FILE).is_file():
+            return folder
+    raise ScaffoldError("There is no generated project here or above.", "ws-scaffold new project NAME makes one")
+
+
+def _refused(reason: str, hint: str = "") -> ScaffoldError:
+    undo = "undo the last change to it, for example with git"
+    return ScaffoldError(f"{ANSWERS_FILE} {reason}; nothing was written.", hint or undo)
+
+
+def load_state(root: Path) -> State:
+    """Return a project's state.
+
+    Raises:
+        ScaffoldError: the file cannot be read, or holds no state.
+    """
+    try:
+        text = (root / ANSWERS_FILE).read_bytes()
+    except OSError as error:
+        raise _refused(f"cannot be read ({error.strerror})", "allow it to be read") from None
+    try:
+        state = load_yaml(text)
+    except yaml.YAMLError as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        raise _refused("is not YAML" + ("" if line is None else f": see line {line + 1}")) from None
+    if not isinstance(state, dict) or "handlers" not in state or not isinstance(state.get("_src_path"), str):
+        raise _refused("holds no handlers: this is no project of ws-scaffold's", "go to one, or make one")
+    return state
+
+
+def check_state(state: State, guide: Guide) -> None:
+    """Check a state against the questions of its version of the template.
+
+    Raises:
+        ScaffoldError: it holds what no answers can lead to; the message says what, and where.
+    """
+    known = {"_commit", "_src_path", "handlers", *guide.names("project")}
+    if unknown := [str(key) for key in state if key not in known]:
+        raise _refused(f'has a key "{unknown[0]}" that this version does not know', MADE_LATER)
+    for name in ("_src_path", *guide.names("project")):
+        if not isinstance(state.get(name), str):
+            raise _refused(f'has no "{name}"' if name not in state else f'has a "{name}" that is no text')
+    if not isinstance(state["handlers"], list):
+        raise _refused("has handlers that are no list")
+    keys = {"name" if name == ENTRY_NAME else name for name in guide.names("handler")}
+    values = {key: set(guide.values(key)) for key in keys - {"name"}}
+    names: set[str] = set()
+    for number, entry in enumerate(state["handlers"], start=1):
+        _check_entry(entry, f"handler {number}", keys, values)
+        if entry["name"] in names:
+            raise _refused(f'has two handlers called "{entry["name"]}"')
+        names.add(entry["name"])
+
+
+def _check_entry(entry: Any, place: str, keys: set[str], values: dict[str, set[str]]) -> None:
+    if not isinstance(entry, dict):
+        raise _refused(f"has a {place} that is no mapping")
+    if unknown := [str(key) for key in entry if key not in keys]:
+        raise _refused(f'has a {place} with a key "{unknown[0]}" that this version does not know', MADE_LATER)
+    for key in ("name", "interface", "payload", "transport"):
+        if key not in entry:
+            raise _refused(f'has a {place} without "{key}"')
+    for key, value in entry.items():
+        if not isinstance(value, str):
+            raise _refused(f'has a {place} with a {key} that is no text: "{value}"')
+        if key == "name":
+            if not NAME.fullmatch(value):
+                raise _refused(f'has a {place} with a name that cannot be one: "{value}"')
+        elif value not in values[key]:
+            raise _refused(f'has a {place} with an unknown {key}: "{value}"')
+
+
+@contextlib.contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Keep other commands out of a project for as long as the block runs; wait for them first."""
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none; there, two commands at once are the user's to avoid
+    except ImportError:
+        yield
+        return
+    while not root.is_dir():  # a project that is to be made: who makes its folder is the question
+        root = root.parent
+    folder = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def own_template() -> Path:
+    """Return where this version's template is: in the checkout, or else in the package."""
+    package = Path(__file__).parent
+    checkout = package.parent.parent
+    return checkout if (checkout / "copier.yml").is_file() else package / "_template"
+
+
+def cache_folder() -> Path:
+    """Return the user's folder for what can be had again."""
+    import platformdirs  # noqa: PLC0415 - only who fetches, or compiles, needs it
+
+    return platformdirs.user_cache_path("ws-scaffold", appauthor=False)
+
+
+def template_of(state: State) -> Path:
+    """Return where the version of the template is that a project was made with; fetch it if need be, once.
+
+    Raises:
+        ScaffoldError: it cannot be had.
+    """
+    source, commit = state["_src_path"], state.get("_commit")
+    if source == SOURCE and commit == f"v{__version__}":
+        return own_template()
+    if commit is not None and not COMMIT.fullmatch(str(commit)):
+        raise _refused(f'has a "_commit" that cannot be one: "{commit}"')
+    folder = Path(source).expanduser()
+    if commit is None:
+        if (folder / "copier.yml").is_file():
+            return folder
+        raise ScaffoldError(
+            f"The project's template was {source}, and is not there any more.", "copier recopy takes another one"
+        )
+    cached = cache_folder() / "templates" / hashlib.sha256(f"{source}\n{commit}".encode()).hexdigest()[:32]
+    if not cached.is_dir():
+        _fetch(source, commit, cached)
+    return cached
+
+
+def _fetch(source: str, commit: str, target: Path) -> None:
+    address = source
+    for shortcut, host in SHORTCUTS.items():
+        if source.startswith(shortcut):
+            address = f"{host}{source.removeprefix(shortcut).removesuffix('.git')}.git"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ADVICE": "0"}
+    commands = (
+        ("clone", "--quiet", "--no-checkout", "--", address.removeprefix("git+"), str(partial)),
+        ("-C", str(partial), "checkout", "--quiet", "--detach", commit),
+    )
+    try:
+        for arguments in commands:
+            done = subprocess.run(  # noqa: S603
+                ["git", *arguments],  # noqa: S607
+                capture_output=True,
+                check=False,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                text=True,
+            )
+            if done.returncode:
+                reason = done.stderr.strip().splitlines()[-1:] or ["git failed"]
+                raise ScaffoldError(
+                    f"Version {commit} of the template cannot be fetched from {source}: {reason[0]}.",
+                    "connect and try again, or copier update to a version that can be reached",
+                )
+        with contextlib.suppress(OSError):  # another command was faster
+            partial.rename(target)
+    except FileNotFoundError:
+        raise ScaffoldError(
+            f"Version {commit} of the template must be fetched from {source}, and there is no git.", "install git"
+        ) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,119 @@
+"""A state, rendered with a version of the template to the files of a project: in memory, as Copier writes them."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from ws_scaffold.guide import Answers, Guide
+
+ANSWERS_FILE = ".copier-answers.yml"
+"""Where a project keeps its state."""
+
+State = dict[str, Any]
+"""`_src_path`, `_commit`, the answers about the project, and `handlers`: what the answers file holds."""
+
+SUFFIX = ".jinja"
+YIELD = re.compile(r"{%\s*yield\s+(\w+)\s+from\s+(\w+)\s*%}(.*?){%\s*endyield\s*%}")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A file, as the template has it."""
+
+    content: bytes
+    source: str
+    """The template that it came from: the same one, whatever the handler is called."""
+    owner: str | None
+    """The handler that it belongs to, if it belongs to one."""
+    executable: bool = False
+
+
+Files = dict[str, Rendered]
+"""The files of a project, by their paths in it."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A file of the template, and where it goes."""
+
+    name: str
+    path: str
+    loop: tuple[str, str] | None
+    """The variable of its `yield`, and what that loops over."""
+    executable: bool
+
+
+def _sources(guide: Guide) -> Iterator[_Source]:
+    top = guide.root / guide.settings["_subdirectory"]
+    for folder, _, names in os.walk(top):
+        for name in sorted(names):
+            absolute = os.path.join(folder, name)  # noqa: PTH118 - this runs for every file, at every start
+            relative = PurePosixPath(os.path.relpath(absolute, top).replace(os.sep, "/"))
+            found = YIELD.search(str(relative))
+            yield _Source(
+                os.path.relpath(absolute, guide.root).replace(os.sep, "/"),
+                YIELD.sub(r"\3", str(relative)),
+                (found[1], found[2]) if found else None,
+                os.access(absolute, os.X_OK),
+            )
+
+
+class Project:
+    """A state in the light of a version of the template."""
+
+    def __init__(self, guide: Guide, state: State) -> None:
+        self.guide = guide
+        self.state = state
+        self.about = {name: state[name] for name in guide.names("project")}
+        """The answers about the project."""
+        self._answers = guide.resolve({name: value for name, value in state.items() if not name.startswith("_")})
+        self._sources = list(_sources(guide))
+        self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {"handlers"}
+
+    @property
+    def handlers(self) -> Mapping[str, Answers]:
+        """What the templates see of each handler, by its name."""
+        return {handler["name"]: handler for handler in self._answers["websockets"]}
+
+    def _shared(self) -> Answers:
+        """Return what a file of one handler may depend on beside its handler: nothing that says what others are."""
+        return {name: value for name, value in self._answers.items() if name not in self._per_handler}
+
+    def same(self, other: "Project") -> set[str]:
+        """Return the handlers whose files are the same in both, without rendering any."""
+        if self.guide is not other.guide or self.about != other.about:
+            return set()
+        theirs = other.handlers
+        return {name for name, handler in self.handlers.items() if theirs.get(name) == handler}
+
+    def render(self, without: set[str] | frozenset[str] = frozenset()) -> Files:
+        """Return the project's files, but for those of the handlers named in `without`."""
+        whole: Answers = {
+            **self._answers,
+            "_copier_answers": self.state,
+            "_copier_conf": {"answers_file": ANSWERS_FILE},
+        }
+        shared = self._shared()
+        files: Files = {}
+        for source in self._sources:
+            if source.loop is None:
+                path, file = self._file(source, whole, None)
+                files[path] = file
+                continue
+            variable, of = source.loop
+            for handler in self._answers[of]:
+                if handler["name"] not in without:
+                    path, file = self._file(source, {**shared, variable: handler}, handler["name"])
+                    files[path] = file
+        return files
+
+    def _file(self, source: _Source, context: Answers, owner: str | None) -> tuple[str, Rendered]:
+        path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
+        if source.path.endswith(SUFFIX):
+            content = self.guide.jinja.get_template(source.name).render(context).encode()
+        else:
+            content = (self.guide.root / source.name).read_bytes()
+        return path, Rendered(content, source.name, owner, source.executable)
