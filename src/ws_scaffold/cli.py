@@ -16,7 +16,8 @@ from ws_scaffold import __version__, changes
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide, ask_at_the_terminal
 from ws_scaffold.merge import Plan, Step, Tree, apply, resume
-from ws_scaffold.project import check_state, find_root, load_state, locked, own_template, template_of
+from ws_scaffold.places import own_template
+from ws_scaffold.project import check_state, find_root, load_state, locked, template_of
 from ws_scaffold.render import Project, State
 
 DONE, COULD_NOT = 0, 1

@@ -17,10 +17,12 @@ import jinja2.sandbox
 import yaml
 
 from ws_scaffold.errors import ScaffoldError, UsageError
+from ws_scaffold.places import cache_folder
 
 Answers = dict[str, Any]
 
 TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
+EXPRESSION = "expression: "
 ENTRY_NAME = "handler_name"
 """The question whose answer an entry of `handlers` keeps as its name."""
 
@@ -42,6 +44,20 @@ def _to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:
 
 def _regex_replace(value: str, pattern: str, replacement: str) -> str:
     return re.sub(pattern, replacement, value)
+
+
+def _expression(name: str) -> str | None:
+    """Return an expression of `copier.yml` as a template: so it is compiled once, and not at every start."""
+    return name.removeprefix(EXPRESSION) if name.startswith(EXPRESSION) else None
+
+
+def _bytecode_cache() -> jinja2.BytecodeCache | None:
+    folder = cache_folder() / "compiled"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:  # then everything is compiled, at every start
+        return None
+    return jinja2.FileSystemBytecodeCache(str(folder))
 
 
 @dataclass(frozen=True)
@@ -143,15 +159,15 @@ class Guide:
             raise ScaffoldError(f"{root} holds no template: there is no copier.yml.") from None
         self.settings: dict[str, Any] = {name: value for name, value in content.items() if name.startswith("_")}
         self.questions: dict[str, Any] = {name: value for name, value in content.items() if not name.startswith("_")}
-        self._compiled: dict[str, jinja2.Template] = {}
 
     @cached_property
     def jinja(self) -> jinja2.Environment:
         """The environment that Copier would use."""
-        options = dict(self.settings["_envops"])
+        options = {"cache_size": -1, **self.settings["_envops"]}
         if "undefined" in options:
             options["undefined"] = getattr(jinja2, options["undefined"].rpartition(".")[2])
-        environment = jinja2.sandbox.SandboxedEnvironment(loader=jinja2.FileSystemLoader(self.root), **options)
+        loader = jinja2.ChoiceLoader([jinja2.FunctionLoader(_expression), jinja2.FileSystemLoader(self.root)])
+        environment = jinja2.sandbox.SandboxedEnvironment(loader=loader, bytecode_cache=_bytecode_cache(), **options)
         # Of the filters that Copier adds, those that our templates use; all of them take long to import.
         environment.filters |= {
             "regex_replace": _regex_replace,
@@ -164,9 +180,7 @@ class Guide:
         """Return a Jinja expression's text."""
         if "{" not in source:
             return source
-        if source not in self._compiled:
-            self._compiled[source] = self.jinja.from_string(source)
-        return self._compiled[source].render(context)
+        return self.jinja.get_template(EXPRESSION + source).render(context)
 
     def names(self, about: str) -> list[str]:
         """Return the questions that are asked about a `handler`, or about the `project`."""

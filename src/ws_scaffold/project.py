@@ -15,6 +15,7 @@ import yaml
 from ws_scaffold import __version__
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.guide import ENTRY_NAME, Guide, load_yaml
+from ws_scaffold.places import cache_folder, own_template
 from ws_scaffold.render import ANSWERS_FILE, State
 
 SOURCE = "gh:org/ws-scaffold"
@@ -121,20 +122,6 @@ def locked(root: Path) -> Iterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def own_template() -> Path:
-    """Return where this version's template is: in the checkout, or else in the package."""
-    package = Path(__file__).parent
-    checkout = package.parent.parent
-    return checkout if (checkout / "copier.yml").is_file() else package / "_template"
-
-
-def cache_folder() -> Path:
-    """Return the user's folder for what can be had again."""
-    import platformdirs  # noqa: PLC0415 - only who fetches, or compiles, needs it
-
-    return platformdirs.user_cache_path("ws-scaffold", appauthor=False)
 
 
 def template_of(state: State) -> Path:
