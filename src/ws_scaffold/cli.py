@@ -8,14 +8,14 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ws_scaffold import __version__, changes
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide, ask_at_the_terminal
-from ws_scaffold.merge import Plan, Step, Tree, apply, resume
+from ws_scaffold.merge import Plan, Step, Tree, apply, resume, unresolved
 from ws_scaffold.places import own_template
 from ws_scaffold.project import check_state, find_root, load_state, locked, template_of
 from ws_scaffold.render import Project, State
@@ -163,13 +163,15 @@ class Outcome:
     plan: Plan
     written: bool
     again: str
-    completed: list[Step] = field(default_factory=list)
+    completed: list[Step]
     """What an interrupted run had left to do."""
+    unresolved: list[str]
+    """The files that still hold the conflicts of an earlier run; known where nothing changes."""
 
     @property
     def conflicts(self) -> list[str]:
         """The files that hold, or would hold, conflict markers."""
-        return [*self.plan.conflicts, *(step.path for step in self.completed if step.action == "conflict")]
+        return [*self.plan.conflicts, *self.unresolved]
 
 
 def _run(options: argparse.Namespace) -> Outcome:
@@ -185,7 +187,8 @@ def _run(options: argparse.Namespace) -> Outcome:
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
         if written:
             apply(tree, planned)
-    return Outcome(root, planned, written, shlex.join(["ws-scaffold", *change.again]), completed)
+    left = [] if planned.changes else unresolved(tree)
+    return Outcome(root, planned, written, shlex.join(["ws-scaffold", *change.again]), completed, left)
 
 
 def _difference(step: Step) -> str:

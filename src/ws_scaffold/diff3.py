@@ -1,12 +1,20 @@
 """Three versions of a text, merged line by line as git does it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 OURS, MIDDLE, THEIRS = b"<<<<<<< ours", b"=======", b">>>>>>> theirs"
 
+MARKER = re.compile(rb"^(?:" + OURS + rb"|" + THEIRS + rb")\r?$", re.MULTILINE)
+
 Lines = Sequence[bytes]
+
+
+def holds_markers(text: bytes) -> bool:
+    """Whether a text holds a conflict that a merge has left in it."""
+    return MARKER.search(text) is not None
 
 
 @dataclass(frozen=True)

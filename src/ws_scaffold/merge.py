@@ -173,11 +173,16 @@ def plan(
     Handlers that are `renamed`, old names to new ones, take their files and the edits in them along.
 
     Raises:
-        ScaffoldError: a file that must be created is there, with other content, and nothing is forced.
+        ScaffoldError: a file that must be created is there, with other content, or one that must be merged still
+            holds conflict markers; and nothing is forced.
     """
     steps = list(_Planner(tree, force=force).steps(base, theirs, renamed or {}))
-    blocked = [step.path for step in steps if step.action == "blocked"]
-    if blocked:
+    if unresolved := [step.path for step in steps if step.action == "unresolved"]:
+        hold = "holds" if len(unresolved) == 1 else "hold"
+        raise ScaffoldError(
+            f"{', '.join(unresolved)} {hold} conflict markers; nothing was written.", "resolve them, then try again"
+        )
+    if blocked := [step.path for step in steps if step.action == "blocked"]:
         there = "is there already" if len(blocked) == 1 else "are there already"
         raise ScaffoldError(
             f"{', '.join(blocked)} {there}, with other content; nothing was written.",
@@ -242,6 +247,8 @@ class _Planner:
             return "update", new.content
         if self._force:
             return "replace", new.content
+        if diff3.holds_markers(ours):
+            return "unresolved", ours
         merged = diff3.merge(old.content, ours, new.content)
         if merged.conflicts:
             return "conflict", merged.content
@@ -269,6 +276,8 @@ class _Planner:
         there = self._tree.read(new_path)
         if there is not None and there != after:
             yield Step("replace" if self._force else "blocked", new_path, there, after)
+        elif action == "unresolved":
+            yield Step(action, path, ours, ours)
         else:
             executable = os.access(self._tree.at(path), os.X_OK)
             yield Step(
@@ -298,6 +307,11 @@ class _Planner:
                         yield Step("delete", path, content, None, f"moved to {new_path}")
                     else:
                         yield Step("keep", path, content, content, "it is not generated")
+
+
+def unresolved(tree: Tree) -> list[str]:
+    """Return the files of a project that hold conflict markers of an earlier run."""
+    return [path for path in tree.below(".") if not HIDDEN.match(path) and diff3.holds_markers(tree.read(path) or b"")]
 
 
 def _digest(content: bytes | None) -> str | None:
