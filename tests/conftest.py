@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from projects import HANDLERS, PYTHONS, build_environment, copy_of_the_working_tree, find_python, render
+from ws_scaffold.cli import main
 
 Environment = Callable[[str], Path]
+Command = Callable[..., tuple[int, str, str]]
+"""What runs the command, and returns its exit code and what it has printed, on both streams."""
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +42,25 @@ def environment(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> E
         return built[version]
 
     return interpreter
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """Return what runs the command in the test's own folder, and returns its exit code and what it has printed."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def project(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return a project with a typed text listener called chat, which is the current folder."""
+    assert command("new", "project", "desk", "--defaults")[0] == 0
+    monkeypatch.chdir(tmp_path / "desk")
+    return tmp_path / "desk"

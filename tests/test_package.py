@@ -1,4 +1,4 @@
-"""The wheel ships the guide and the templates, whole."""
+"""The wheel ships the guide and the templates, whole, and needs nothing else."""
 
 import subprocess
 import tarfile
@@ -7,21 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from projects import UV, run
+from projects import UV, contents, render, run
 
 pytestmark = pytest.mark.slow
 
 
-def test_wheel_and_sdist_ship_the_template(template: Path, tmp_path: Path) -> None:
-    done = run(*UV, "build", "--quiet", "--out-dir", tmp_path, cwd=template, timeout=300)
+@pytest.fixture(scope="module")
+def built(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the wheel and the sdist."""
+    folder = tmp_path_factory.mktemp("built")
+    done = run(*UV, "build", "--quiet", "--out-dir", folder, cwd=template, timeout=300)
     assert done.returncode == 0, done.stdout
+    return folder
 
+
+def test_wheel_and_sdist_ship_the_template(template: Path, built: Path) -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=template, check=True, capture_output=True, text=True)
     tracked = listed.stdout.split("\0")
     shipped = {name: (template / name).read_bytes() for name in tracked if name.startswith(("template/", "copier.yml"))}
     assert len(shipped) > 30
 
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         prefix = "ws_scaffold/_template/"
         packed = {
@@ -29,8 +35,32 @@ def test_wheel_and_sdist_ship_the_template(template: Path, tmp_path: Path) -> No
         }
     assert packed == shipped
 
-    (sdist,) = tmp_path.glob("*.tar.gz")
+    (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert set(shipped) <= names
     assert {"README.md", "LICENSE", "CHANGELOG.md", "src/ws_scaffold/__init__.py"} <= names
+
+
+def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, built: Path, tmp_path: Path) -> None:
+    """Installed elsewhere, with no checkout in reach."""
+    (wheel,) = built.glob("*.whl")
+    installed = tmp_path / "installed"
+    for command in (("venv", "--quiet", installed), ("pip", "install", "--quiet", "--python", installed, wheel)):
+        done = run(*UV, *command, cwd=tmp_path, timeout=300)
+        assert done.returncode == 0, done.stdout
+
+    environment = {"PYTHONPATH": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = (installed / "bin" / "ws-scaffold", "new", "project", "desk", "--interface", "duplex-websocket")
+    done = run(*command, cwd=tmp_path, env=environment)
+    assert done.returncode == 0, done.stdout
+
+    def files(project: Path) -> dict[str, bytes]:
+        return {path: content for path, content in contents(project).items() if path != ".copier-answers.yml"}
+
+    assert files(tmp_path / "desk") == files(
+        render(template, tmp_path / "copied", {"project_name": "desk", "interface": "duplex-websocket"})
+    )
+    done = run(installed / "bin" / "ws-scaffold", "new", "handler", "feed", cwd=tmp_path / "desk", env=environment)
+    assert done.returncode == 0, done.stdout
+    assert (tmp_path / "desk/src/desk/ws/feed/handler.py").is_file()

@@ -163,6 +163,8 @@ class Outcome:
     plan: Plan
     written: bool
     again: str
+    next: str
+    """The command to go on with, if there is an obvious one."""
     completed: list[Step]
     """What an interrupted run had left to do."""
     unresolved: list[str]
@@ -187,8 +189,10 @@ def _run(options: argparse.Namespace) -> Outcome:
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
         if written:
             apply(tree, planned)
-    left = [] if planned.changes else unresolved(tree)
-    return Outcome(root, planned, written, shlex.join(["ws-scaffold", *change.again]), completed, left)
+    left = [] if planned.changes and not completed else unresolved(tree)
+    again = shlex.join(["ws-scaffold", *change.again])
+    following = f"cd {shlex.quote(str(options.name))} && uv run pytest" if options.noun == "project" else ""
+    return Outcome(root, planned, written, again, following, completed, left)
 
 
 def _difference(step: Step) -> str:
@@ -223,6 +227,8 @@ def _lines(outcome: Outcome, *, dry_run: bool) -> Iterator[str]:
         yield f"{count} with conflicts: " + ("resolve the markers" if outcome.written else "nothing was written")
     elif not outcome.written:
         yield "nothing was written: a dry run"
+    if outcome.next and outcome.written:
+        yield f"next: {outcome.next}"
     yield f"the same, without being asked: {outcome.again}"
 
 

@@ -48,7 +48,8 @@ class _Source:
 
 def _sources(guide: Guide) -> Iterator[_Source]:
     top = guide.root / guide.settings["_subdirectory"]
-    for folder, _, names in os.walk(top):
+    for folder, folders, names in os.walk(top):
+        folders.sort()
         for name in sorted(names):
             absolute = os.path.join(folder, name)  # noqa: PTH118 - this runs for every file, at every start
             relative = PurePosixPath(os.path.relpath(absolute, top).replace(os.sep, "/"))

@@ -1,0 +1,13 @@
+"""``litestar ws``: the same command under Litestar's own, which finds it by its entry point for plugins."""
+
+import click
+
+from ws_scaffold.cli import main
+
+
+@click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_context
+def ws(context: click.Context, arguments: tuple[str, ...]) -> None:
+    """Make websocket handlers, and keep them up to date."""
+    context.exit(main(arguments, prog="litestar ws"))

@@ -1,0 +1,433 @@
+"""The command, as one meets it: what it says, what it asks, and how it ends."""
+
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import Command
+from projects import REPOSITORY, contents, handlers_of, questions
+from ws_scaffold import __version__
+from ws_scaffold.changes import spelled
+from ws_scaffold.cli import parser_of
+from ws_scaffold.guide import Guide
+
+
+def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(command: Command, tmp_path: Path) -> None:
+    code, out, err = command("new", "project", "desk", "--project-name", "Trading Desk", "--interface", "stream")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert "create    src/trading_desk/ws/chat/handler.py" in lines
+    assert lines[-2:] == [
+        "next: cd desk && uv run pytest",
+        (
+            "the same, without being asked: ws-scaffold new project desk --project-name 'Trading Desk' "
+            "--package-name trading_desk --handler-name chat --interface stream --payload typed --transport text"
+        ),
+    ]
+    state = yaml.safe_load((tmp_path / "desk" / ".copier-answers.yml").read_text())
+    assert (state["_src_path"], state["_commit"]) == ("gh:org/ws-scaffold", f"v{__version__}")
+
+
+def test_new_handler(command: Command, project: Path) -> None:
+    assert command("new", "handler", "feed", "--interface", "stream", "--payload", "raw") == (
+        0,
+        (
+            "update    README.md\n"
+            "update    src/desk/ws/__init__.py\n"
+            "create    src/desk/ws/feed/__init__.py\n"
+            "create    src/desk/ws/feed/dependencies.py\n"
+            "create    src/desk/ws/feed/handler.py\n"
+            "create    src/desk/ws/feed/service.py\n"
+            "create    tests/ws/test_feed.py\n"
+            "update    .copier-answers.yml\n"
+            "the same, without being asked: "
+            "ws-scaffold new handler feed --interface stream --payload raw --transport text\n"
+        ),
+        "",
+    )
+    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "raw", "transport": "text"}
+
+
+def test_same_command_twice_changes_nothing_and_says_so(command: Command, project: Path) -> None:
+    command("new", "handler", "feed", "--interface", "stream")
+    before = contents(project)
+    code, out, _ = command("new", "handler", "feed", "--interface", "stream")
+    assert (code, out.splitlines()[0]) == (0, "nothing changes: it is so already")
+    assert contents(project) == before
+
+
+def test_interface_alone_answers_what_it_implies(command: Command, project: Path) -> None:
+    for interface in questions()["interfaces"]["default"]:
+        assert command("new", "handler", f"my-{interface}", "--interface", interface)[0] == 0
+    assert {it["interface"] for it in handlers_of(project)} == set(questions()["interfaces"]["default"])
+
+
+@pytest.mark.parametrize("name", ["chat-room", "ChatRoom", "chatRoom", "chat_room_handler", "Chat Room", "CHAT_ROOM"])
+def test_usual_spellings_of_a_name_are_understood(name: str) -> None:
+    assert spelled(name) == "chat_room"
+
+
+MALFORMED = "cannot be a handler's name: take up to 40 small letters, digits and underscores, such as chat_room."
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("class", '"class" is a Python keyword: take another name, such as my_class.'),
+        ("queue", '"queue" would hide the module of that name: take another one, such as my_queue.'),
+        ("litestar", '"litestar" would hide the module of that name: take another one, such as my_litestar.'),
+        ("socket", '"socket" is a name that Litestar injects: take another one, such as my_socket.'),
+        *((name, f'"{name}" {MALFORMED}') for name in ("2chat", "../chat", "/chat", "chat/../..", "x" * 41, "", ".")),
+        ("\N{CYRILLIC SMALL LETTER ES}hat", f'"\N{CYRILLIC SMALL LETTER ES}hat" {MALFORMED}'),
+    ],
+)
+def test_name_that_cannot_be_one_is_refused_in_a_sentence(
+    command: Command, project: Path, name: str, reason: str
+) -> None:
+    before = contents(project)
+    assert command("new", "handler", name, "--defaults") == (2, "", f"ws-scaffold: {reason}\n")
+    assert command("rename", "handler", "chat", name) == (2, "", f"ws-scaffold: {reason}\n")
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (
+            ["new", "handler"],
+            "ws-scaffold: The new handler has no name.\n  try: ws-scaffold new handler NAME\n",
+        ),
+        (
+            ["new", "handler", "x", "--interface", "stream", "--direction", "reply"],
+            'ws-scaffold: Interface "stream" contradicts direction "reply": it is for direction "push".\n',
+        ),
+        (
+            ["change", "handler", "talk", "--payload", "raw"],
+            'ws-scaffold: There is no handler "talk".\n  try: there is chat\n',
+        ),
+        (
+            ["change", "handler", "chat"],
+            (
+                "ws-scaffold: There is nothing to change.\n"
+                "  try: name an answer; ws-scaffold change handler --help lists them\n"
+            ),
+        ),
+        (
+            ["new", "handler", "x", "--codec", "xml"],
+            (
+                "ws-scaffold: Argument --codec: invalid choice: 'xml' (choose from 'json', 'msgpack').\n"
+                "  try: ws-scaffold new handler --help\n"
+            ),
+        ),
+        (
+            ["new", "song"],
+            (
+                "ws-scaffold: Argument WHAT: invalid choice: 'song' (choose from 'project', 'handler').\n"
+                "  try: ws-scaffold new --help\n"
+            ),
+        ),
+    ],
+)
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="argparse words its errors anew in each version")
+@pytest.mark.usefixtures("project")
+def test_misuse_is_one_sentence_a_way_out_and_exit_code_2(command: Command, arguments: list[str], error: str) -> None:
+    assert command(*arguments) == (2, "", error)
+
+
+def test_handler_that_is_there_with_other_answers_is_left_alone(command: Command, project: Path) -> None:
+    before = contents(project)
+    assert command("new", "handler", "chat", "--interface", "stream") == (
+        1,
+        "",
+        (
+            'ws-scaffold: There is a handler "chat" already, with other answers; nothing was written.\n'
+            "  try: ws-scaffold change handler chat\n"
+        ),
+    )
+    assert contents(project) == before
+
+
+def test_outside_of_a_project(command: Command) -> None:
+    assert command("list") == (
+        1,
+        "",
+        "ws-scaffold: There is no generated project here or above.\n  try: ws-scaffold new project NAME makes one\n",
+    )
+
+
+def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp_path: Path) -> None:
+    os.chdir(tmp_path)
+    assert command("-C", "desk/src/desk", "new", "handler", "feed")[0] == 0
+    assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        (
+            ["--transport", "binary"],
+            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "json"},
+        ),
+        (["--interface", "websocket"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
+        (["--direction", "duplex"], {"interface": "duplex-listener", "payload": "typed", "transport": "text"}),
+        (["--control", "manual"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
+        (["--payload", "raw"], {"interface": "listener", "payload": "raw", "transport": "text"}),
+        (
+            ["--codec", "msgpack", "--transport", "binary"],
+            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "msgpack"},
+        ),
+    ],
+)
+def test_change_keeps_the_answers_that_still_fit(
+    command: Command, project: Path, answers: list[str], expected: dict[str, str]
+) -> None:
+    assert command("change", "handler", "chat", *answers)[0] == 0
+    assert handlers_of(project) == [{"name": "chat"} | expected]
+
+
+def test_change_of_the_loop_keeps_the_direction(command: Command, project: Path) -> None:
+    command("change", "handler", "chat", "--interface", "duplex-listener")
+    command("change", "handler", "chat", "--control", "manual")
+    assert handlers_of(project)[0]["interface"] == "duplex-websocket"
+
+
+def test_change_of_the_interface_leaves_the_service_alone(command: Command, project: Path) -> None:
+    service = project / "src/desk/ws/chat/service.py"
+    service.write_text(service.read_text() + "\n# mine\n")
+    before = service.read_bytes()
+    code, out, _ = command("change", "handler", "chat", "--interface", "websocket", "--transport", "binary")
+    assert (code, service.read_bytes()) == (0, before)
+    assert "service.py" not in out
+
+
+def test_rename(command: Command, project: Path) -> None:
+    service = project / "src/desk/ws/chat/service.py"
+    service.write_text(service.read_text() + "\n# mine\n")
+    (project / "src/desk/ws/chat/notes.txt").write_text("mine, too\n")
+    code, out, _ = command("rename", "handler", "chat", "talk")
+    assert code == 0
+    assert "move      src/desk/ws/talk/service.py (from src/desk/ws/chat/service.py)" in out.splitlines()
+    assert not (project / "src/desk/ws/chat").exists()
+    moved = (project / "src/desk/ws/talk/service.py").read_text()
+    assert moved.endswith("\n# mine\n")
+    assert "class TalkService:" in moved
+    assert (project / "src/desk/ws/talk/notes.txt").read_text() == "mine, too\n"
+    assert command("rename", "handler", "chat", "talk")[1].startswith("nothing changes: it is so already\n")
+
+
+def test_rename_to_a_name_that_is_taken(command: Command, project: Path) -> None:
+    command("new", "handler", "feed", "--defaults")
+    before = contents(project)
+    assert command("rename", "handler", "chat", "feed") == (
+        1,
+        "",
+        'ws-scaffold: There is a handler "feed" already; nothing was written.\n  try: take another name\n',
+    )
+    assert contents(project) == before
+
+
+def test_remove_keeps_what_holds_edits_and_names_it(command: Command, project: Path) -> None:
+    service = project / "src/desk/ws/chat/service.py"
+    service.write_text(service.read_text() + "\n# mine\n")
+    code, out, _ = command("remove", "handler", "chat")
+    assert code == 0
+    assert "keep      src/desk/ws/chat/service.py (it holds edits: --force deletes it, too)" in out.splitlines()
+    assert [path.name for path in (project / "src/desk/ws/chat").iterdir()] == ["service.py"]
+    assert handlers_of(project) == []
+    assert command("remove", "handler", "chat")[1].startswith("nothing changes: it is so already\n")
+
+
+def test_remove_with_force_leaves_nothing(command: Command, project: Path) -> None:
+    service = project / "src/desk/ws/chat/service.py"
+    service.write_text(service.read_text() + "\n# mine\n")
+    assert command("remove", "handler", "chat", "--force")[0] == 0
+    assert not (project / "src/desk/ws/chat").exists()
+    assert not (project / "tests/ws/test_chat.py").exists()
+
+
+def test_list(command: Command, project: Path) -> None:
+    del project
+    command("new", "handler", "chat_room", "--interface", "duplex-websocket", "--payload", "raw")
+    assert command("list") == (
+        0,
+        (
+            "chat       /ws/chat  listener, typed, JSON in text frames\n"
+            "           Each message is answered, so the handler is a function of one message; "
+            "Litestar runs the receive loop.\n"
+            "chat_room  /ws/chat-room  duplex-websocket, raw text\n"
+            "           Both send whenever they like: your own receive loop and the stream share one task group.\n"
+        ),
+        "",
+    )
+    code, out, _ = command("list", "--json")
+    assert code == 0
+    assert [(it["name"], it["path"]) for it in json.loads(out)["handlers"]] == [
+        ("chat", "/ws/chat"),
+        ("chat_room", "/ws/chat-room"),
+    ]
+    command("remove", "handler", "chat")
+    command("remove", "handler", "chat_room")
+    assert command("list") == (0, "no handlers; ws-scaffold new handler NAME adds one\n", "")
+
+
+def test_guide_recommends_says_why_prints_the_command_and_writes_nothing(command: Command, tmp_path: Path) -> None:
+    assert command("guide", "--direction", "push", "--codec", "msgpack") == (
+        0,
+        (
+            "stream: @websocket_stream, typed, MessagePack in binary frames\n"
+            "Only the server sends, so the handler is a generator; Litestar listens for the disconnect meanwhile.\n"
+            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack\n"
+        ),
+        "",
+    )
+    assert json.loads(command("guide", "--control", "manual", "--json")[1])["interface"] == "websocket"
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["cache"])
+
+
+def test_dry_run_shows_the_plan_with_differences_and_writes_nothing(command: Command, project: Path) -> None:
+    before = contents(project)
+    code, out, _ = command("change", "handler", "chat", "--payload", "raw", "--dry-run")
+    assert code == 0
+    assert contents(project) == before
+    assert "delete    src/desk/ws/chat/schemas.py" in out.splitlines()
+    assert "--- a/src/desk/ws/chat/service.py" in out.splitlines()
+    assert "+    async def reply(self, message: str) -> str:" in out.splitlines()
+    assert "nothing was written: a dry run" in out.splitlines()
+
+
+def test_json_is_one_document_and_has_the_documented_shape(command: Command, project: Path) -> None:
+    plan: dict[str, Any] = json.loads(
+        command("change", "handler", "chat", "--payload", "raw", "--dry-run", "--json")[1]
+    )
+    done: dict[str, Any] = json.loads(command("change", "handler", "chat", "--payload", "raw", "--json")[1])
+    assert (plan.pop("written"), done.pop("written")) == (False, True)
+    assert plan == done
+    assert set(done) == {"project", "changed", "conflicts", "completed", "files", "command"}
+    assert (done["project"], done["changed"], done["conflicts"], done["completed"]) == (str(project), True, [], [])
+    assert {"action", "path", "note", "diff"} == set(done["files"][0])
+    assert {it["path"]: it["action"] for it in done["files"]}["src/desk/ws/chat/schemas.py"] == "delete"
+    documented = (REPOSITORY / "docs" / "command.md").read_text()
+    for key in {"written", *done, *done["files"][0]}:
+        assert f"`{key}`" in documented, key
+
+
+def test_flag_is_there_for_every_question_of_the_guide(tmp_path: Path) -> None:
+    shutil.copytree(REPOSITORY / "template", tmp_path / "template")
+    content = (REPOSITORY / "copier.yml").read_text()
+    content = content.replace("default: [handler_name,", "default: [mood, handler_name,")
+    content += "mood:\n  type: str\n  help: How does it feel?\n  choices: {Fine: fine, Bad: bad}\n  default: fine\n"
+    (tmp_path / "copier.yml").write_text(content)
+    options = parser_of(Guide(tmp_path)).parse_args(["new", "handler", "chat", "--mood", "bad"])
+    assert options.mood == "bad"
+    for name in questions()["guide"]["default"]:
+        assert name == "handler_name" or hasattr(options, name)
+
+
+def at_a_terminal(arguments: list[str], folder: Path, keys: bytes, **environment: str) -> str:
+    """Run the command at a terminal, press the keys where it waits, and return what it shows."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (50, 250))
+    shown = b""
+    with subprocess.Popen(
+        [sys.executable, "-m", "ws_scaffold", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "TERM": "xterm", **environment},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if select.select([ours], [], [], 0.4)[0]:
+                try:
+                    shown += os.read(ours, 65536)
+                except OSError:  # the other end is closed
+                    break
+            else:
+                os.write(ours, keys)
+        process.kill()
+    os.close(ours)
+    return shown.decode(errors="replace")
+
+
+def test_terminal_is_asked_what_is_missing_in_the_words_of_the_guide(project: Path) -> None:
+    shown = at_a_terminal(["new", "handler", "feed", "--direction", "push"], project, b"\r")
+    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", shown).split())
+    assert "What is in a message?" in words
+    assert "Which of Litestar's interfaces? I recommend stream." in words
+    assert questions()["interfaces"]["default"]["stream"]["reason"] in words
+    assert "Who sends messages?" not in words
+    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "typed", "transport": "text"}
+
+
+def test_colours_are_for_terminals_that_want_them(command: Command, project: Path) -> None:
+    assert "\x1b[" not in command("new", "handler", "one", "--defaults")[1]
+    assert "\x1b[32mcreate" in at_a_terminal(["new", "handler", "two", "--defaults"], project, b"")
+    assert "\x1b[" not in at_a_terminal(["new", "handler", "three", "--defaults"], project, b"", NO_COLOR="1")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_script_is_there_for_every_shell(command: Command, shell: str) -> None:
+    code, out, _ = command("completion", shell)
+    assert code == 0
+    assert "_ARGCOMPLETE" in out
+
+
+def test_shell_completes_flags_choices_and_handlers(project: Path) -> None:
+    def completed(line: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "ws_scaffold"],
+            cwd=project,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY / "src"),
+                "_ARGCOMPLETE": "1",
+                "_ARGCOMPLETE_STDOUT_FILENAME": str(project / "completions"),
+                "COMP_LINE": line,
+                "COMP_POINT": str(len(line)),
+                "COMP_TYPE": "9",
+            },
+            check=False,
+        )
+        assert done.returncode == 0
+        return (project / "completions").read_text().replace("\x0b", " ").split()
+
+    assert completed("ws-scaffold ren") == ["rename"]
+    assert completed("ws-scaffold change handler ch") == ["chat"]
+    assert completed("ws-scaffold new handler x --interface duplex-l") == ["duplex-listener"]
+    assert "--transport" in completed("ws-scaffold new handler x --t")
+
+
+def test_litestar_has_the_command_too(project: Path) -> None:
+    """Needs the package to be installed, as `uv run` does it: Litestar finds the command by its entry point."""
+    done = subprocess.run(
+        [sys.executable, "-m", "litestar", "ws", "list"], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout.splitlines()[0]) == (
+        0,
+        "chat  /ws/chat  listener, typed, JSON in text frames",
+    ), done.stderr
+
+
+def test_help_and_version_read_well(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, expected in (
+        (["--version"], f"ws-scaffold {__version__}\n"),
+        (["change", "handler", "--help"], "usage: ws-scaffold change handler [-h]"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            command(*arguments)
+        assert ended.value.code == 0
+        assert capsys.readouterr().out.startswith(expected)
