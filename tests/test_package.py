@@ -51,8 +51,8 @@ def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, built: 
         assert done.returncode == 0, done.stdout
 
     environment = {"PYTHONPATH": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = (installed / "bin" / "ws-scaffold", "new", "project", "desk", "--interface", "duplex-websocket")
-    done = run(*command, cwd=tmp_path, env=environment)
+    ours = installed / "bin" / "ws-scaffold"
+    done = run(ours, "new", "project", "desk", "--interface", "duplex-websocket", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stdout
 
     def files(project: Path) -> dict[str, bytes]:
@@ -61,6 +61,6 @@ def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, built: 
     assert files(tmp_path / "desk") == files(
         render(template, tmp_path / "copied", {"project_name": "desk", "interface": "duplex-websocket"})
     )
-    done = run(installed / "bin" / "ws-scaffold", "new", "handler", "feed", cwd=tmp_path / "desk", env=environment)
+    done = run(ours, "new", "handler", "feed", cwd=tmp_path / "desk", env=environment)
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "desk/src/desk/ws/feed/handler.py").is_file()

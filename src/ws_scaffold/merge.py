@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -72,6 +71,11 @@ class Plan:
         return [step.path for step in self.steps if step.action == "conflict"]
 
 
+def _temporary(where: Path) -> Path:
+    """Return where a file is before it takes its place: always the same, so that what is left there can be found."""
+    return where.with_name(f".{where.name}.ws-scaffold")
+
+
 class Tree:
     """The files of a project on disk, none of them outside its root."""
 
@@ -106,7 +110,7 @@ class Tree:
         """Replace a file as a whole: at no moment is it half-written. It keeps its mode."""
         where = self.at(path)
         where.parent.mkdir(parents=True, exist_ok=True)
-        temporary = where.with_name(f".{where.name}.{secrets.token_hex(4)}")
+        temporary = _temporary(where)
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -119,13 +123,21 @@ class Tree:
         finally:
             temporary.unlink(missing_ok=True)
 
+    def forget(self, path: str) -> None:
+        """Remove what a killed run has left of a file that it was about to replace."""
+        _temporary(self.at(path)).unlink(missing_ok=True)
+
     def delete(self, path: str) -> None:
-        """Remove a file, or the link to it, and the folders that are empty without it."""
+        """Remove a file, or the link to it, if it is there, and the folders that are empty without it."""
         where = self.root / path
         self.at(path)
         where.unlink(missing_ok=True)
         for folder in where.parents:
-            if folder == self.root or not folder.is_dir() or {child.name for child in folder.iterdir()} - CACHES:
+            if folder == self.root:
+                break
+            if not folder.is_dir():
+                continue
+            if {child.name for child in folder.iterdir()} - CACHES:
                 break
             for cache in folder.iterdir():
                 for compiled in cache.iterdir():
@@ -344,6 +356,7 @@ def resume(tree: Tree) -> list[Step]:
 
     A file that was changed since is left as it is.
     """
+    tree.forget(JOURNAL)
     journal = tree.read(JOURNAL)
     if journal is None:
         return []
@@ -351,15 +364,14 @@ def resume(tree: Tree) -> list[Step]:
     for item in json.loads(journal):
         path, after = item["path"], None if item["after"] is None else base64.b64decode(item["after"])
         there = tree.read(path)
-        if there == after:
-            done.append(Step(item["action"], path, there, after))
-        elif _digest(there) != item["before"]:
+        tree.forget(path)
+        if there != after and _digest(there) != item["before"]:
             done.append(Step("keep", path, there, there, "it was changed since the run that was interrupted"))
-        else:
-            done.append(Step(item["action"], path, there, after))
-            if after is None:
-                tree.delete(path)
-            else:
-                tree.write(path, after, executable=item["executable"])
+            continue
+        done.append(Step(item["action"], path, there, after))
+        if after is None:
+            tree.delete(path)  # the file may be gone, and its folder not yet
+        elif there != after:
+            tree.write(path, after, executable=item["executable"])
     tree.delete(JOURNAL)
     return done
