@@ -118,6 +118,21 @@ def test_file_that_was_moved_is_reported(command: Command, project: Path) -> Non
     assert (code, moved in out.splitlines()) == (0, True)
 
 
+def test_rename_takes_along_edits_of_lines_that_it_changes(command: Command, project: Path) -> None:
+    edit(project, SERVICE, "text=message.text)", "text=message.text.upper())")
+    edit(
+        project,
+        SERVICE,
+        "class ChatService:\n",
+        "last: ChatReply | None = None  # of any chat\n\n\nclass ChatService:\n",
+    )
+    assert command("rename", "handler", "chat", "room_talk")[0] == 0
+    text = (project / "src/desk/ws/room_talk/service.py").read_text()
+    assert "return RoomTalkReply(number=self.received, text=message.text.upper())" in text
+    assert "last: RoomTalkReply | None = None  # of any chat\n" in text
+    assert "Chat" not in text
+
+
 def test_line_ends_stay(command: Command, project: Path) -> None:
     for path in (HANDLER, SERVICE, "README.md", "src/desk/ws/__init__.py"):
         (project / path).write_bytes((project / path).read_bytes().replace(b"\n", b"\r\n"))

@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from ws_scaffold import diff3
@@ -27,6 +27,7 @@ CACHES = frozenset({"__pycache__"})
 
 HIDDEN = re.compile(r"\.(git|venv|tox|nox|mypy_cache|pytest_cache|ruff_cache)/")
 SIMILAR = 0.5
+WORD = re.compile(rb"\w+")
 
 CHANGING = frozenset({"create", "update", "merge", "conflict", "replace", "delete", "move"})
 
@@ -167,6 +168,22 @@ def _similar(one: bytes, other: bytes) -> bool:
     return matcher.quick_ratio() >= SIMILAR and matcher.ratio() >= SIMILAR
 
 
+def _renaming(old: Rendered, new: Rendered) -> Callable[[bytes], bytes]:
+    """Return what gives the names that are made of a handler's name their new spelling, wherever they stand.
+
+    Edits that use `ChatReply` so become edits that use `TalkReply`. The bare name is left alone: it may be any word.
+    """
+
+    def names(file: Rendered) -> list[bytes]:
+        bare = (file.owner or "").replace("_", "").encode()
+        words = dict.fromkeys(WORD.findall(file.content))
+        spelled = ((word, word.replace(b"_", b"").lower()) for word in words)
+        return [word for word, letters in spelled if letters.startswith(bare) and letters != bare]
+
+    spellings = dict(zip(names(old), names(new), strict=False))
+    return lambda text: WORD.sub(lambda word: spellings.get(word[0], word[0]), text)
+
+
 def _folders(files: Files, owner: str) -> set[str]:
     """Return the folders of which all files are one handler's."""
     owners: dict[str, set[str | None]] = {}
@@ -284,7 +301,8 @@ class _Planner:
             else:
                 yield Step("same", new_path, there, there)
             return
-        action, after = self._merged(path, old, ours, new)
+        rename = _renaming(old, new)
+        action, after = self._merged(path, replace(old, content=rename(old.content)), rename(ours), new)
         there = self._tree.read(new_path)
         if there is not None and there != after:
             yield Step("replace" if self._force else "blocked", new_path, there, after)
