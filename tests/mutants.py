@@ -162,6 +162,7 @@ MUTANTS = (
     ),
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
     Mutant("a client that stopped reading is kept", SOCKET, r"^        loop\.call_later\(timeout, watch\)\n", ""),
+    Mutant("shutdown does not wait", APP, r"^ *on_shutdown=\[wait_for_handlers\],\n", ""),
     # What is told, and to whom
     Mutant("failure not logged", APP, r'log_exceptions="always"', 'log_exceptions="never"'),
 )

@@ -5,7 +5,7 @@ from litestar.exceptions import WebSocketDisconnect, WebSocketException
 from litestar.logging import LoggingConfig
 
 from .ws import ws_router
-from .ws.socket import ClientSocket
+from .ws.socket import ClientSocket, wait_for_handlers
 
 
 def create_app() -> Litestar:
@@ -13,6 +13,7 @@ def create_app() -> Litestar:
     return Litestar(
         route_handlers=[ws_router],
         websocket_class=ClientSocket,
+        on_shutdown=[wait_for_handlers],
         logging_config=LoggingConfig(
             loggers={"litestar": {"level": "INFO", "propagate": True}},
             log_exceptions="always",  # by default, nothing that a handler raises is logged

@@ -5,7 +5,7 @@ leaves, hangs when the handler never ends, and cannot stop reading. A `Session` 
 
 - ``leave()`` disconnects and waits for the handler. One that goes on, or stumbles, fails the test, which says where.
 - ``stall()`` stops reading: the application's ``send()`` blocks, as it does when a slow client's buffers are full.
-- ``cancel()`` cancels the handler, as a server does that shuts down.
+- ``cancel()`` cancels the handler, as a server does when it shuts down.
 """
 
 import asyncio
@@ -131,10 +131,9 @@ class Session:
         self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
         await self.ended()
 
-    async def cancel(self) -> None:
-        """Cancel the handler, and wait until it has ended."""
+    def cancel(self) -> None:
+        """Cancel the handler, and wait for nothing."""
         self._scope.cancel()
-        await self.ended()
 
     async def ended(self) -> None:
         """Wait until the handler has ended; raise whatever it let escape."""

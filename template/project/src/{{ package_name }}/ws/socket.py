@@ -5,13 +5,14 @@ import weakref
 from time import monotonic
 from typing import Any, Literal, overload
 
-from litestar import WebSocket
+from litestar import Litestar, WebSocket
 from litestar.exceptions import WebSocketDisconnect
 from litestar.status_codes import WS_1000_NORMAL_CLOSURE
-from litestar.types import Message, Send
+from litestar.types import Message, Receive, Scope, Send
 
 WS_1003_UNSUPPORTED_DATA = 1003
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
+MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
 
 class ClientSocket(WebSocket[Any, Any, Any]):
@@ -24,6 +25,10 @@ class ClientSocket(WebSocket[Any, Any, Any]):
 
     send_timeout: float = 30.0
     """Seconds that one message may wait for the client to read."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        super().__init__(scope, receive, send)
+        self.app.state.setdefault("handlers", weakref.WeakSet()).add(asyncio.current_task())
 
     def send_wrapper(self, send: Send) -> Send:
         """Wrap ``send``, and watch for as long as the connection lasts that no call of it waits too long."""
@@ -44,8 +49,11 @@ class ClientSocket(WebSocket[Any, Any, Any]):
             except OSError:
                 self.connection_state = "disconnect"
             except asyncio.CancelledError:
-                if task in sending or task.uncancel():
-                    raise  # not by `watch`, or not by `watch` alone
+                if task in sending or task.uncancel():  # not by `watch`, or not by `watch` alone
+                    # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
+                    # let anyio repeat what it said.
+                    await asyncio.sleep(0)
+                    raise
             finally:
                 sending.pop(task, None)
 
@@ -70,6 +78,12 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         """Close the connection. What is sent from now on is dropped."""
         await super().close(code, (reason or "").encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
         self.connection_state = "disconnect"
+
+
+async def wait_for_handlers(app: Litestar) -> None:
+    """Let handlers that the server has cancelled finish their release before the application ends."""
+    if handlers := set(app.state.get("handlers", ())):
+        await asyncio.wait(handlers, timeout=MAX_RELEASE_SECONDS)
 
 
 class RawSocket(ClientSocket):

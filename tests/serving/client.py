@@ -1,0 +1,151 @@
+"""Clients of the handlers: each speaks what its handler understands, and can leave in every way there is."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Opcode
+
+from projects import Handler, questions
+
+from . import SECRET
+from .server import DEADLINE, HOST, path_of
+
+
+def direction_of(handler: Handler) -> str:
+    """Return who sends: push, reply or duplex."""
+    direction: str = questions()["interfaces"]["default"][handler["interface"]]["direction"]
+    return direction
+
+
+class Client:
+    """A client of one handler."""
+
+    def __init__(self, handler: Handler, connection: ClientConnection) -> None:
+        self.name = handler["name"]
+        self.connection = connection
+        self.is_sent_events = direction_of(handler) != "reply"
+        self.is_answered = direction_of(handler) != "push"
+        self.is_typed = handler["payload"] == "typed"
+        self.is_text = handler["transport"] == "text"
+        self.codec: Any = msgspec.msgpack if handler.get("codec") == "msgpack" else msgspec.json
+
+    async def send(self, text: str) -> None:
+        """Send a message that says so."""
+        data: bytes = self.codec.encode({"text": text}) if self.is_typed else text.encode()
+        await self.connection.send(data, text=self.is_text)
+
+    async def receive(self) -> Any:
+        """Return the next message: decoded if it is typed, else as a string."""
+        frame = await self.connection.recv()
+        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r}"
+        if self.is_typed:
+            return self.codec.decode(frame)
+        return frame if isinstance(frame, str) else frame.decode()
+
+    def number(self, message: Any) -> int | None:
+        """Return the number of an event, or None for any other message."""
+        if self.is_typed:
+            return message["number"] if message["type"] == "event" else None
+        return int(message.removeprefix("event ")) if message.startswith("event ") else None
+
+    async def receive_event(self) -> int:
+        """Return the number of the next message, an event."""
+        message = await self.receive()
+        number = self.number(message)
+        assert number, f"no event: {message!r}"
+        return number
+
+    async def receive_answer(self) -> Any:
+        """Return the next message that is no event."""
+        while self.number(message := await self.receive()):
+            assert self.is_sent_events
+        return message
+
+    async def exchange(self, number: int = 1) -> None:
+        """Check that events arrive, and that a message is answered, as the first or that `number` of them."""
+        if self.is_sent_events:
+            first = await self.receive_event()
+            assert await self.receive_event() == first + 1
+        if self.is_answered:
+            await self.send("hello")
+            reply = {"type": "reply", "number": number, "text": "hello"} if self.is_typed else "hello"
+            assert await self.receive_answer() == reply
+
+    async def closed(self) -> tuple[int, str]:
+        """Return the code and reason with which the server closes, 1006 if it goes without; read on until then."""
+        self.connection.transport.resume_reading()
+        try:
+            while True:
+                assert SECRET not in str(await self.connection.recv())
+        except ConnectionClosed as closed:
+            return (closed.rcvd.code, closed.rcvd.reason) if closed.rcvd else (1006, "")
+
+    def is_connected(self) -> bool:
+        """Tell whether neither side has ended the connection, as far as one sees who does not read."""
+        transport = self.connection.transport
+        error = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return not error and not transport.is_closing()
+
+    def invalid_frames(self) -> list[str | bytes]:
+        """Return frames that the handler cannot decode, all of a typed message's."""
+        if self.codec is msgspec.msgpack:
+            invalid = [b"", b"\xc1", b"\x90", b"\x80", b"\x81\xa4text\x01", b"\x81\xa4text\xa1\xff", b"\x91" * 100_000]
+        else:
+            invalid = [b"", b"{nope", b"[]", b"{}", b'{"text": 1}', b'{"text": "\xff"}', b"[" * 100_000]
+        if self.is_text:
+            return [frame.decode() for frame in invalid if b"\xff" not in frame] + [b'{"text": "hello"}']
+        return [*invalid, '{"text": "hello"}']
+
+    def announce(self, size: int) -> None:
+        """Send the header of a message of that many bytes, and none of them."""
+        masked = 0x80
+        opcode = Opcode.TEXT if self.is_text else Opcode.BINARY
+        self.connection.transport.write(struct.pack("!BBQI", 0x80 | opcode, masked | 127, size, 0))
+
+    async def stop_reading(self) -> None:
+        """Read nothing any more; and where messages are answered, send many, for the answers to pile up."""
+        self.connection.transport.pause_reading()
+        if self.is_answered:
+            for _ in range(24):
+                await self.send("hello")
+
+    async def end_the_stream(self) -> None:
+        """Leave without a close frame, as a process that ends does."""
+        self.connection.transport.abort()
+        await self.connection.wait_closed()
+
+    async def reset(self) -> None:
+        """Leave without a close frame, as a process that crashes or a network that breaks does."""
+        linger = struct.pack("ii", 1, 0)
+        self.connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        await self.end_the_stream()
+
+
+@asynccontextmanager
+async def clients(port: int, handlers: Iterable[Handler]) -> AsyncGenerator[list[Client], None]:
+    """Connect to these handlers, one client each, and leave no connection open behind the block."""
+    async with AsyncExitStack() as stack, asyncio.timeout(3 * DEADLINE):
+        connected = []
+        for handler in handlers:
+            connection = await stack.enter_async_context(
+                connect(
+                    f"ws://{HOST}:{port}{path_of(handler['name'])}",
+                    compression=None,  # a flood of one letter would be no flood
+                    close_timeout=DEADLINE,
+                    max_queue=None,  # or a client that has much to read does not see that the server closes
+                    max_size=None,
+                    open_timeout=DEADLINE,
+                    ping_interval=None,
+                    proxy=None,
+                )
+            )
+            stack.callback(connection.transport.abort)
+            connected.append(Client(handler, connection))
+        yield connected

@@ -1,0 +1,225 @@
+"""The project of all handlers, watched: runs in the server process, counts what is held there, and fails on demand.
+
+`python -m serving.watched` is `python -m everything`; other servers import `app` from here.
+"""
+
+import asyncio
+import atexit
+import gc
+import importlib
+import json
+import logging
+import os
+import pkgutil
+import signal
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from types import AsyncGeneratorType, FrameType
+from typing import Any
+
+from litestar import Litestar, get, put
+from litestar.params import FromQuery
+from litestar.types import Message, Receive, Scope, Send
+
+from . import SECRET
+
+PACKAGE = "everything"
+INTERVAL = 0.01  # seconds between two events
+FLOOD = 512 * 1024  # bytes of a message that a client does not read: a few fill all buffers between the two
+
+demand = "none"
+"""What the services do besides what they were generated to do: "flood", "fail to reply", "fail to tell"."""
+
+
+def enlarged(message: Any) -> Any:
+    """Return a message of the same kind that is too large for the buffers between server and client."""
+    return message.ljust(FLOOD) if isinstance(message, str | bytes) else {"flood": " " * FLOOD}
+
+
+async def disturbed(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
+    """Flood the client, or fail after one event."""
+    async with aclosing(events):
+        async for event in events:
+            yield enlarged(event) if demand == "flood" else event
+            if demand == "fail to tell":
+                raise RuntimeError(SECRET)
+
+
+class Watch:
+    """What has become of the connections of one handler."""
+
+    def __init__(self, name: str) -> None:
+        module: Any = importlib.import_module(f"{PACKAGE}.ws.{name}.service")
+        class_name = "".join(part.capitalize() for part in name.split("_"))
+        self.connected: list[object] = []
+        self.released: list[object] = []
+        self.sends: dict[object, float] = {}
+        self.longest_send = 0.0
+        # Kept, so that no generator is closed just because nobody refers to it any more.
+        self.streams: list[Any] = []
+        self.watch_connections(getattr(module, f"{class_name}Connection"))
+        self.service = self.watched_service(getattr(module, f"{class_name}Service"))
+
+    def watch_connections(self, connection_class: Any) -> None:
+        """Note every connection and stream from now on, and disturb what they send where that is demanded."""
+        init = connection_class.__init__
+
+        def noted_init(connection: Any, *arguments: Any) -> None:
+            init(connection, *arguments)
+            self.connected.append(connection)
+
+        connection_class.__init__ = noted_init
+        if hasattr(connection_class, "reply"):
+            connection_class.reply = self.disturbed_reply(connection_class.reply)
+        if hasattr(connection_class, "events"):
+            connection_class.events = self.noted_events(connection_class.events)
+
+    def disturbed_reply(self, reply: Any) -> Any:
+        """Return a method `reply` that floods the client or fails where that is demanded."""
+
+        async def disturbed_reply(connection: Any, message: Any) -> Any:
+            if demand == "fail to reply":
+                raise RuntimeError(SECRET)
+            answer = await reply(connection, message)
+            return enlarged(answer) if demand == "flood" else answer
+
+        return disturbed_reply
+
+    def noted_events(self, events: Any) -> Any:
+        """Return a method `events` whose generators are kept."""
+
+        def noted_events(connection: Any) -> Any:
+            stream = events(connection) if demand == "none" else disturbed(events(connection))
+            self.streams.append(stream)
+            return stream
+
+        return noted_events
+
+    def watched_service(self, service_class: Any) -> Any:
+        """Return a service that notes what it releases."""
+        service = service_class()
+        release = service.release
+
+        async def noted_release(connection: Any) -> None:
+            self.released.append(connection)
+            await asyncio.sleep(0.01)  # as a database would
+            await release(connection)
+
+        service.release = noted_release
+        service.interval = INTERVAL
+        return service
+
+    def noted_send(self, send: Send) -> Send:
+        """Return a `send` that notes when it was called, until it is done."""
+
+        async def noted_send(message: Message) -> None:
+            call = object()
+            self.sends[call] = time.monotonic()
+            try:
+                await send(message)
+            finally:
+                self.longest_send = self.wait()
+                del self.sends[call]
+
+        return noted_send
+
+    def wait(self) -> float:
+        """Return how many seconds a send has waited for its client, at most, done or not."""
+        now = time.monotonic()
+        return max([self.longest_send, *(now - since for since in self.sends.values())])
+
+    def counts(self) -> dict[str, int]:
+        """Return how many of each there are, and have been."""
+        return {
+            "connected": len(self.connected),
+            "released": len({id(connection) for connection in self.released}),
+            "released_again": len(self.released) - len({id(connection) for connection in self.released}),
+            "held": len(self.service.connections),
+            "streams": sum(stream.ag_frame is not None for stream in self.streams),
+            "sends": len(self.sends),
+        }
+
+
+app: Litestar = importlib.import_module(f"{PACKAGE}.app").app
+socket_class: Any = importlib.import_module(f"{PACKAGE}.ws.socket").ClientSocket
+watches = {
+    it.name: Watch(it.name)
+    for it in pkgutil.iter_modules(importlib.import_module(f"{PACKAGE}.ws").__path__)
+    if it.ispkg
+}
+
+
+def counts() -> dict[str, Any]:
+    """Return what is alive in this process, after a garbage collection, and the counts of every handler."""
+    gc.collect()
+    objects = gc.get_objects()
+    try:
+        tasks = len(asyncio.all_tasks())
+    except RuntimeError:
+        tasks = 0  # the event loop has ended
+    return {
+        "tasks": tasks,
+        "generators": sum(type(it) is AsyncGeneratorType and it.ag_frame is not None for it in objects),
+        "sockets": sum(issubclass(type(it), socket_class) for it in objects),
+        "handlers": {name: watch.counts() for name, watch in watches.items()},
+        "waits": {name: watch.wait() for name, watch in watches.items()},
+    }
+
+
+@get("/counts")
+async def get_counts(mark: FromQuery[int]) -> dict[str, Any]:
+    """Return the counts, and put a mark into the log behind all that has been logged."""
+    counted = counts()
+    logging.getLogger("litestar").info("mark %d", mark)
+    return counted
+
+
+@put("/demand")
+async def put_demand(name: FromQuery[str], send_timeout: FromQuery[float]) -> None:
+    """Demand something of all connections from now on."""
+    global demand  # noqa: PLW0603
+    demand = name
+    socket_class.send_timeout = send_timeout
+    for watch in watches.values():
+        watch.longest_send = 0
+
+
+def note_sends() -> None:
+    """Have every handler's sends noted: those of the server, after all that the project does about them."""
+    handle = app.asgi_handler
+
+    async def noting_handle(scope: Scope, receive: Receive, send: Send) -> None:
+        watch = watches.get(scope["path"].removeprefix("/ws/").replace("-", "_"))
+        await handle(scope, receive, watch.noted_send(send) if watch else send)
+
+    app.asgi_handler = noting_handle
+
+
+def report() -> None:
+    """Write the last counts to where the tests look for them."""
+    Path(os.environ["REPORT"]).write_text(json.dumps(counts()))
+
+
+for name, watch in watches.items():
+    app.state[f"{name}_service"] = watch.service
+app.register(get_counts)
+app.register(put_demand)
+note_sends()
+
+
+def report_and_die(number: int, _frame: FrameType | None) -> None:
+    """Report, and end as without this handler of a signal: at once."""
+    report()
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
+if __name__ == "__main__":
+    # The last moment of this process is when uvicorn, done with its shutdown, raises the signal again; or the usual.
+    signal.signal(signal.SIGTERM, report_and_die)
+    atexit.register(report)
+    importlib.import_module(f"{PACKAGE}.__main__").main()
+else:
+    app.on_shutdown.append(report)

@@ -1,0 +1,318 @@
+"""What every handler promises holds on real servers: nothing of a connection is left there, however it ends."""
+
+import asyncio
+import os
+import re
+import shlex
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from projects import HANDLERS, Handler, run
+from serving.client import Client, clients, direction_of
+from serving.server import DEADLINE, Server, path_of, serve
+
+pytestmark = pytest.mark.slow
+
+Scenario = Callable[[Client], Awaitable[None]]
+
+SERVERS = ("uvicorn", "granian")
+NAMES = [handler["name"] for handler in HANDLERS]
+PUSHING = [handler for handler in HANDLERS if direction_of(handler) == "push"]
+ANSWERING = [handler for handler in HANDLERS if direction_of(handler) != "push"]
+TELLING = [handler for handler in HANDLERS if direction_of(handler) != "reply"]
+TIMES = 5  # so often is what depends on the moment tried
+GRACE = 5  # seconds that the project gives its handlers when it is told to end
+MEBIBYTE = 1024 * 1024
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def server(
+    request: pytest.FixtureRequest, everything: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Server, None, None]:
+    """Return a running server of the project with all handlers, which counts what it holds."""
+    output = tmp_path_factory.mktemp("server") / "output"
+    with serve(request.param, everything, output) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def generated_server(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Generator[Server, None, None]:
+    """Return a running server of the project with all handlers, as a user starts it."""
+    with serve("generated", everything, tmp_path_factory.mktemp("server") / "output") as server:
+        yield server
+
+
+async def play(scenario: Scenario, opened: Collection[Client]) -> None:
+    """Play a scenario with all these clients at once, and fail with what each of them says."""
+
+    async def one(client: Client) -> str:
+        try:
+            async with asyncio.timeout(DEADLINE):
+                await scenario(client)
+        except Exception:  # noqa: BLE001
+            return f"{client.name}: {traceback.format_exc()}"
+        return ""
+
+    failures = list(filter(None, await asyncio.gather(*map(one, opened))))
+    assert not failures, "\n".join(failures)
+
+
+def meet(server: Server, scenario: Scenario, handlers: Collection[Handler] = HANDLERS) -> None:
+    """Play a scenario with a client of each of these handlers, after which there must be nothing left of them."""
+
+    async def all_clients() -> None:
+        async with clients(server.port, handlers) as opened:
+            await play(scenario, opened)
+
+    asyncio.run(all_clients())
+    server.settle([handler["name"] for handler in handlers])
+
+
+def assert_failed(server: Server, handlers: Collection[Handler] = ()) -> None:
+    """Check that these handlers have failed, as the log says once for each, and that nothing else is wrong there."""
+    assert sorted(server.failures()) == sorted(path_of(handler["name"]) for handler in handlers), server.log()
+    assert not server.troubles(), server.log()
+
+
+# How a client may leave ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [1000, 4001])
+def test_client_that_closes_leaves_nothing_behind(server: Server, code: int) -> None:
+    async def scenario(client: Client) -> None:
+        await client.exchange()
+        await client.connection.close(code)
+        assert client.connection.close_code == code
+
+    server.begin()
+    meet(server, scenario, HANDLERS * TIMES)
+    assert_failed(server)
+
+
+@pytest.mark.parametrize("leave", [Client.end_the_stream, Client.reset])
+def test_client_that_is_gone_leaves_nothing_behind(server: Server, leave: Scenario) -> None:
+    async def scenario(client: Client) -> None:
+        await client.exchange()
+        await leave(client)
+
+    server.begin()
+    meet(server, scenario, HANDLERS * TIMES)
+    assert_failed(server)
+
+
+def test_client_that_stops_reading_and_is_gone_leaves_nothing_behind(server: Server) -> None:
+    async def scenarios() -> None:
+        async with clients(server.port, HANDLERS) as opened:
+            await play(Client.stop_reading, opened)
+            await asyncio.to_thread(server.wait_for_blocked_sends, NAMES)
+            await play(Client.reset, opened)
+
+    server.begin("flood")
+    asyncio.run(scenarios())
+    server.settle(NAMES)
+    assert_failed(server)
+
+
+def test_client_that_stops_reading_and_stays_is_given_up(server: Server) -> None:
+    send_timeout = 0.5
+
+    async def scenarios() -> None:
+        async with clients(server.port, HANDLERS) as opened:
+            await play(Client.stop_reading, opened)
+            await asyncio.to_thread(server.wait_for_blocked_sends, NAMES, 0.9 * send_timeout)
+            await asyncio.to_thread(server.settle, NAMES)
+            # Nothing was given up because the client had left: none has.
+            assert [client.name for client in opened if client.is_connected()] == NAMES
+
+    server.begin("flood", send_timeout)
+    asyncio.run(scenarios())
+    server.settle(NAMES)
+    assert_failed(server)
+
+
+# What a client may send ----------------------------------------------------------------------------------------------
+
+
+def test_invalid_message_is_refused_and_survived(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        for frame in client.invalid_frames():
+            await client.connection.send(frame)
+            error = await client.receive_answer()
+            assert error.keys() == {"type", "detail"}, (frame, error)
+            assert error["type"] == "error"
+            assert error["detail"]
+        await client.exchange()
+
+    server.begin()
+    meet(server, scenario, [handler for handler in ANSWERING if handler["payload"] == "typed"])
+    assert_failed(server)
+
+
+def test_raw_frame_of_the_wrong_kind_closes(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        await client.exchange()
+        await client.connection.send("text", text=not client.is_text)
+        kind = "text" if client.is_text else "binary"
+        assert await client.closed() == (1003, f"expected a {kind} frame")
+
+    server.begin()
+    meet(server, scenario, [handler for handler in ANSWERING if handler["payload"] == "raw"])
+    assert_failed(server)
+
+
+def test_text_that_is_not_utf8_closes(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        await client.exchange()
+        await client.connection.send(b"\xff", text=True)
+        code, _ = await client.closed()
+        # Granian closes without a code.
+        assert code == (1007 if server.kind == "uvicorn" else 1005)
+
+    server.begin()
+    meet(server, scenario)
+    assert not server.failures()  # uvicorn logs an error of its own: no handler ever sees such a frame
+
+
+def test_what_a_client_of_a_push_handler_sends_is_ignored(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        await client.exchange()
+        for _ in range(10):
+            for frame in ("", "{nope", b"", b"\xff"):
+                await client.connection.send(frame)
+        await client.exchange()
+
+    server.begin()
+    meet(server, scenario, PUSHING)
+    assert_failed(server)
+
+
+# What a service may do -----------------------------------------------------------------------------------------------
+
+
+def test_reply_that_fails_closes_and_is_logged_once(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        await client.send("hello")
+        assert await client.closed() == (4500, "Internal Server Error")
+
+    server.begin("fail to reply")
+    meet(server, scenario, ANSWERING)
+    assert_failed(server, ANSWERING)
+
+
+def test_events_that_fail_close_and_are_logged_once(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        assert await client.receive_event() == 1
+        assert await client.closed() == (4500, "Internal Server Error")
+
+    server.begin("fail to tell")
+    meet(server, scenario, TELLING)
+    assert_failed(server, TELLING)
+
+
+# When the server ends ------------------------------------------------------------------------------------------------
+
+
+def test_shutdown_releases_all_connections(everything: Path, tmp_path: Path) -> None:
+    async def scenario(server: Server) -> None:
+        async with clients(server.port, HANDLERS) as opened:
+            await play(Client.exchange, opened)
+            await asyncio.to_thread(server.terminate, GRACE)
+            assert {await client.closed() for client in opened} == {(1012, "")}
+
+    with serve("uvicorn", everything, tmp_path / "output") as server:
+        server.begin()
+        asyncio.run(scenario(server))
+        assert not server.leftovers(server.last_counts(), Counter(NAMES))
+        assert_failed(server)
+
+
+def test_shutdown_does_not_wait_for_clients_that_stopped_reading(everything: Path, tmp_path: Path) -> None:
+    async def scenario(server: Server) -> None:
+        async with clients(server.port, HANDLERS) as opened:
+            await play(Client.stop_reading, opened)
+            await asyncio.to_thread(server.wait_for_blocked_sends, NAMES)
+            await asyncio.to_thread(server.terminate, 2 * GRACE)
+
+    with serve("uvicorn", everything, tmp_path / "output") as server:
+        server.begin("flood")
+        asyncio.run(scenario(server))
+        assert not server.leftovers(server.last_counts(), Counter(NAMES))
+
+
+@pytest.mark.parametrize("demand", ["none", "flood"])
+def test_granian_shuts_down_without_waiting_for_anybody(everything: Path, tmp_path: Path, demand: str) -> None:
+    """Granian drops its connections, and may drop the handlers too: whether they release what they hold is luck."""
+
+    async def scenario(server: Server) -> None:
+        async with clients(server.port, HANDLERS) as opened:
+            if demand == "flood":
+                await play(Client.stop_reading, opened)
+                await asyncio.to_thread(server.wait_for_blocked_sends, NAMES)
+            else:
+                await play(Client.exchange, opened)
+            await asyncio.to_thread(server.terminate, GRACE)
+            assert {await client.closed() for client in opened} == {(1006, "")}
+
+    with serve("granian", everything, tmp_path / "output") as server:
+        server.begin(demand)
+        asyncio.run(scenario(server))
+        assert not server.failures()  # granian's own log may hold worse: a thread that panics at a blocked send
+
+
+# As a user runs it ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["generated", "litestar"])
+def test_project_runs_as_generated(kind: str, everything: Path, tmp_path: Path) -> None:
+    async def scenario(server: Server) -> None:
+        async with clients(server.port, HANDLERS) as opened:
+            await play(Client.exchange, opened)
+
+    with serve(kind, everything, tmp_path / "output") as server:
+        asyncio.run(scenario(server))
+        assert_failed(server)
+
+
+def test_message_that_is_too_large_closes(generated_server: Server) -> None:
+    async def too_large(client: Client) -> None:
+        client.announce(MEBIBYTE + 1)
+        code, _ = await client.closed()
+        assert code == 1009
+
+    async def scenario() -> None:
+        async with clients(generated_server.port, HANDLERS) as opened:
+            await play(too_large, opened)
+
+    asyncio.run(scenario())
+    assert_failed(generated_server)
+
+
+def test_commands_of_the_readme_work(everything: Path, generated_server: Server) -> None:
+    _, _, section = (everything / "README.md").read_text().partition("\n### Try them\n")
+    section, _, _ = section.partition("\n## ")
+    commands = re.findall(r"^uv run .*?^'$", section, re.MULTILINE | re.DOTALL)
+    tried = [command.partition("/ws/")[2].partition('"')[0].replace("-", "_") for command in commands]
+    directions = {handler["name"]: direction_of(handler) for handler in HANDLERS}
+    assert sorted(tried) == sorted(directions)
+
+    def problem(name: str, command: str) -> str:
+        """Run the command as in the project's environment, and return what it does if that is not what it should do."""
+        done = run(
+            *shlex.split(command.removeprefix("uv run ").replace(":8000/", f":{generated_server.port}/")),
+            cwd=everything,
+            timeout=DEADLINE,
+            env={"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
+        )
+        printed = {"push": ("event",), "reply": ("hello",), "duplex": ("event", "hello")}[directions[name]]
+        works = done.returncode == 0 and all(word in done.stdout for word in printed)
+        return "" if works and "Warning" not in done.stdout else f"{command}\n{done.stdout}"
+
+    with ThreadPoolExecutor(2) as pool:
+        problems = list(filter(None, pool.map(problem, tried, commands)))
+    assert not problems, "\n".join(problems)
