@@ -1,7 +1,7 @@
 """What is made once and used by many tests."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,14 @@ from ws_scaffold.cli import main
 Environment = Callable[[str], Path]
 Command = Callable[..., tuple[int, str, str]]
 """What runs the command, and returns its exit code and what it has printed, on both streams."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +56,6 @@ def environment(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> E
 def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
     """Return what runs the command in the test's own folder, and returns its exit code and what it has printed."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
     def run(*arguments: str) -> tuple[int, str, str]:
         code = main(arguments)

@@ -109,6 +109,13 @@ def test_file_that_was_deleted_stays_so(command: Command, project: Path) -> None
     assert not (project / "README.md").exists()
 
 
+def test_file_of_another_handler_is_not_taken_for_one_that_was_moved(command: Command, project: Path) -> None:
+    command("new", "handler", "feed", "--defaults")
+    (project / HANDLER).unlink()
+    code, out, _ = command("change", "handler", "chat", "--transport", "binary")
+    assert (code, f"gone      {HANDLER} (it was deleted, and stays so)" in out.splitlines()) == (0, True)
+
+
 def test_file_that_was_moved_is_reported(command: Command, project: Path) -> None:
     (project / "docs").mkdir()
     (project / "README.md").rename(project / "docs/manual.md")

@@ -8,7 +8,7 @@ from pathlib import Path
 from ws_scaffold import __version__
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide
-from ws_scaffold.merge import Plan, Tree, plan
+from ws_scaffold.merge import Plan, Tree, Versions, plan
 from ws_scaffold.project import SOURCE
 from ws_scaffold.render import Project, State
 
@@ -45,12 +45,11 @@ class Change:
 
     def plan(self, root: Path, *, force: bool) -> Plan:
         """Return what it does to the files of a project."""
-        theirs = Project(self.guide, self.new)
-        if self.old is None:
-            return plan(Tree(root), {}, theirs.render(), force=force)
-        base = Project(self.guide, self.old)
-        same = base.same(theirs)
-        return plan(Tree(root), base.render(same), theirs.render(same), renamed=self.renamed, force=force)
+        new = Project(self.guide, self.new)
+        old = None if self.old is None else Project(self.guide, self.old)
+        same = old.same(new) if old else set()
+        versions = Versions(old.render(same) if old else {}, new.render(same), new.places, self.renamed)
+        return plan(Tree(root), versions, force=force)
 
 
 def new_project(guide: Guide, folder: Path, given: Answers, ask: Ask | None) -> Change:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from ws_scaffold import __version__, changes
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide, ask_at_the_terminal
-from ws_scaffold.merge import Plan, Step, Tree, apply, resume, unresolved
+from ws_scaffold.merge import Plan, Step, Tree, apply, interrupted, resume, unresolved
 from ws_scaffold.places import own_template
 from ws_scaffold.project import check_state, find_root, load_state, locked, template_of
 from ws_scaffold.render import Project, State
@@ -183,13 +183,23 @@ def _run(options: argparse.Namespace) -> Outcome:
     )
     with locked(root):
         tree = Tree(root)
-        completed = [] if options.dry_run else resume(tree)
-        change = _change(options, root)
-        planned = change.plan(root, force=options.force)
+        if options.dry_run and interrupted(tree):
+            raise ScaffoldError(
+                "A run was interrupted here, and must be completed first; nothing was written.",
+                "the same without --dry-run, or any other command that writes",
+            )
+        completed = resume(tree)
+        try:
+            change = _change(options, root)
+            planned = change.plan(root, force=options.force)
+        except ScaffoldError as error:
+            if completed:
+                error.message = f"{error.message} But before that, an interrupted run was completed."
+            raise
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
         if written:
             apply(tree, planned)
-    left = [] if planned.changes and not completed else unresolved(tree)
+        left = [] if planned.changes and not completed else unresolved(tree)
     again = shlex.join(["ws-scaffold", *change.again])
     following = f"cd {shlex.quote(str(options.name))} && uv run pytest" if options.noun == "project" else ""
     return Outcome(root, planned, written, again, following, completed, left)

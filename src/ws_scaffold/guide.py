@@ -22,6 +22,7 @@ from ws_scaffold.places import cache_folder
 Answers = dict[str, Any]
 
 TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
+METHODS = frozenset(dir(dict))
 EXPRESSION = "expression: "
 ENTRY_NAME = "handler_name"
 """The question whose answer an entry of `handlers` keeps as its name."""
@@ -44,6 +45,16 @@ def _to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:
 
 def _regex_replace(value: str, pattern: str, replacement: str) -> str:
     return re.sub(pattern, replacement, value)
+
+
+class _Sandbox(jinja2.sandbox.SandboxedEnvironment):
+    """Jinja's own, with a shorter way to what a dictionary holds: templates go it many times for every handler."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Return what Jinja's own does."""
+        if type(obj) is dict and attribute not in METHODS:
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
 
 
 def _expression(name: str) -> str | None:
@@ -167,7 +178,7 @@ class Guide:
         if "undefined" in options:
             options["undefined"] = getattr(jinja2, options["undefined"].rpartition(".")[2])
         loader = jinja2.ChoiceLoader([jinja2.FunctionLoader(_expression), jinja2.FileSystemLoader(self.root)])
-        environment = jinja2.sandbox.SandboxedEnvironment(loader=loader, bytecode_cache=_bytecode_cache(), **options)
+        environment = _Sandbox(loader=loader, bytecode_cache=_bytecode_cache(), **options)
         # Of the filters that Copier adds, those that our templates use; all of them take long to import.
         environment.filters |= {
             "regex_replace": _regex_replace,

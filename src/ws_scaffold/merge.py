@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -25,7 +25,9 @@ JOURNAL = ".ws-scaffold-journal"
 CACHES = frozenset({"__pycache__"})
 """What a folder may hold and still be as good as empty."""
 
-HIDDEN = re.compile(r"\.(git|venv|tox|nox|mypy_cache|pytest_cache|ruff_cache)/")
+NOT_OURS = CACHES | {".git", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
+"""Folders that nobody keeps a project's files in."""
+
 SIMILAR = 0.5
 WORD = re.compile(rb"\w+")
 
@@ -130,28 +132,25 @@ class Tree:
 
     def delete(self, path: str) -> None:
         """Remove a file, or the link to it, if it is there, and the folders that are empty without it."""
+        import shutil  # noqa: PLC0415 - it takes long to import, and most runs delete nothing
+
         where = self.root / path
         self.at(path)
         where.unlink(missing_ok=True)
         for folder in where.parents:
-            if folder == self.root:
-                break
-            if not folder.is_dir():
-                continue
-            if {child.name for child in folder.iterdir()} - CACHES:
+            if folder == self.root or not folder.is_dir() or {child.name for child in folder.iterdir()} - CACHES:
                 break
             for cache in folder.iterdir():
-                for compiled in cache.iterdir():
-                    compiled.unlink()
-                cache.rmdir()
+                shutil.rmtree(cache)
             folder.rmdir()
 
     def below(self, folder: str) -> Iterator[str]:
-        """Yield the files below a folder, but for caches."""
+        """Yield the files below a folder, but for what is nobody's work, and links that lead out of the project."""
         for parent, folders, names in os.walk(self.root / folder):
-            folders[:] = sorted(set(folders) - CACHES)
-            for name in sorted(names):
-                yield (Path(parent) / name).relative_to(self.root).as_posix()
+            folders[:] = sorted(set(folders) - NOT_OURS)
+            for path in (Path(parent) / name for name in sorted(names)):
+                if not path.is_symlink() or path.resolve().is_relative_to(self.root):
+                    yield path.relative_to(self.root).as_posix()
 
 
 def _pairs(base: Files, theirs: Files, renamed: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
@@ -174,13 +173,19 @@ def _renaming(old: Rendered, new: Rendered) -> Callable[[bytes], bytes]:
     Edits that use `ChatReply` so become edits that use `TalkReply`. The bare name is left alone: it may be any word.
     """
 
-    def names(file: Rendered) -> list[bytes]:
+    def names(file: Rendered) -> dict[tuple[bytes, bool, bool], bytes]:
         bare = (file.owner or "").replace("_", "").encode()
         words = dict.fromkeys(WORD.findall(file.content))
         spelled = ((word, word.replace(b"_", b"").lower()) for word in words)
-        return [word for word, letters in spelled if letters.startswith(bare) and letters != bare]
+        return {
+            (letters.removeprefix(bare), word.islower(), word.isupper()): word
+            for word, letters in spelled
+            if letters.startswith(bare) and letters != bare
+        }
 
-    spellings = dict(zip(names(old), names(new), strict=False))
+    # What has no like is no name, even if it starts like one: "self", for a handler called "s".
+    new_names = names(new)
+    spellings = {word: new_names[rest] for rest, word in names(old).items() if rest in new_names}
     return lambda text: WORD.sub(lambda word: spellings.get(word[0], word[0]), text)
 
 
@@ -194,18 +199,26 @@ def _folders(files: Files, owner: str) -> set[str]:
     return {folder for folder in own if str(PurePosixPath(folder).parent) not in own}
 
 
-def plan(
-    tree: Tree, base: Files, theirs: Files, *, renamed: Mapping[str, str] | None = None, force: bool = False
-) -> Plan:
-    """Return what leads from base to theirs, on top of what is on disk.
+@dataclass(frozen=True)
+class Versions:
+    """A project as it was generated, and as it is to be; what is the same in both may be left out."""
 
-    Handlers that are `renamed`, old names to new ones, take their files and the edits in them along.
+    base: Files
+    theirs: Files
+    places: Callable[[], Container[str]]
+    """Returns the paths of all files that it is to have."""
+    renamed: Mapping[str, str]
+    """Handlers with another name, old to new: their files, and the edits in them, move along."""
+
+
+def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
+    """Return what leads from base to theirs, on top of what is on disk.
 
     Raises:
         ScaffoldError: a file that must be created is there, with other content, or one that must be merged still
             holds conflict markers; and nothing is forced.
     """
-    steps = list(_Planner(tree, force=force).steps(base, theirs, renamed or {}))
+    steps = list(_Planner(tree, versions, force=force).steps())
     if unresolved := [step.path for step in steps if step.action == "unresolved"]:
         hold = "holds" if len(unresolved) == 1 else "hold"
         raise ScaffoldError(
@@ -224,18 +237,20 @@ def plan(
 class _Planner:
     """Decides file by file."""
 
-    def __init__(self, tree: Tree, *, force: bool) -> None:
+    def __init__(self, tree: Tree, versions: Versions, *, force: bool) -> None:
         self._tree = tree
+        self._versions = versions
         self._force = force
 
-    def steps(self, base: Files, theirs: Files, renamed: Mapping[str, str]) -> Iterator[Step]:
+    def steps(self) -> Iterator[Step]:
+        base, theirs, renamed = self._versions.base, self._versions.theirs, self._versions.renamed
         new_paths = set(theirs)
         for path, new_path in _pairs(base, theirs, renamed):
             new_paths.discard(new_path or "")
             if new_path is None:
                 yield self._deleted(path, base[path])
             elif path == new_path:
-                yield self._changed(path, base[path], theirs)
+                yield self._changed(path, base[path], theirs[path])
             else:
                 yield from self._moved(path, new_path, base[path], theirs[new_path])
         for path in theirs:
@@ -259,13 +274,12 @@ class _Planner:
             return Step("delete", path, ours, None)
         return Step("keep", path, ours, ours, "it holds edits: --force deletes it, too")
 
-    def _changed(self, path: str, old: Rendered, theirs: Files) -> Step:
-        new = theirs[path]
+    def _changed(self, path: str, old: Rendered, new: Rendered) -> Step:
         if old.content == new.content:
             return Step("same", path)
         ours = self._tree.read(path)
         if ours is None:
-            return self._gone(path, old, theirs)
+            return self._gone(path, old)
         action, after = self._merged(path, old, ours, new)
         return Step(action, path, ours, after)
 
@@ -283,10 +297,11 @@ class _Planner:
             return "conflict", merged.content
         return ("same" if merged.content == ours else "merge"), merged.content
 
-    def _gone(self, path: str, old: Rendered, theirs: Files) -> Step:
+    def _gone(self, path: str, old: Rendered) -> Step:
         """Say where a file is that is not in its place: the template's change does not reach it there."""
+        places = self._versions.places()
         for found in self._tree.below("."):
-            if found not in theirs and not HIDDEN.match(found):
+            if found not in places:
                 content = self._tree.read(found)
                 if content and _similar(content, old.content):
                     return Step("gone", path, note=f"it was moved to {found}, which this change does not reach")
@@ -341,7 +356,7 @@ class _Planner:
 
 def unresolved(tree: Tree) -> list[str]:
     """Return the files of a project that hold conflict markers of an earlier run."""
-    return [path for path in tree.below(".") if not HIDDEN.match(path) and diff3.holds_markers(tree.read(path) or b"")]
+    return [path for path in tree.below(".") if diff3.holds_markers(tree.read(path) or b"")]
 
 
 def _digest(content: bytes | None) -> str | None:
@@ -367,6 +382,11 @@ def apply(tree: Tree, plan: Plan) -> None:
         tree.at(step.path)
     tree.write(JOURNAL, json.dumps(todo).encode())
     resume(tree)
+
+
+def interrupted(tree: Tree) -> bool:
+    """Whether an application was interrupted, and waits to be completed."""
+    return tree.read(JOURNAL) is not None
 
 
 def resume(tree: Tree) -> list[Step]:

@@ -4,8 +4,6 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,6 +147,9 @@ def template_of(state: State) -> Path:
 
 
 def _fetch(source: str, commit: str, target: Path) -> None:
+    import shutil  # noqa: PLC0415 - these take long to import, and a version is fetched once
+    import subprocess  # noqa: PLC0415 - the same
+
     address = source
     for shortcut, host in SHORTCUTS.items():
         if source.startswith(shortcut):

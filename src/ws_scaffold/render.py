@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -90,31 +90,36 @@ class Project:
         theirs = other.handlers
         return {name for name, handler in self.handlers.items() if theirs.get(name) == handler}
 
-    def render(self, without: set[str] | frozenset[str] = frozenset()) -> Files:
-        """Return the project's files, but for those of the handlers named in `without`."""
+    def _places(self, without: Container[str] = ()) -> Iterator[tuple[_Source, Answers, str | None, str]]:
+        """Yield where each file goes: its template, what that sees, the handler that it belongs to, and its path."""
         whole: Answers = {
             **self._answers,
             "_copier_answers": self.state,
             "_copier_conf": {"answers_file": ANSWERS_FILE},
         }
         shared = self._shared()
-        files: Files = {}
         for source in self._sources:
-            if source.loop is None:
-                path, file = self._file(source, whole, None)
-                files[path] = file
-                continue
-            variable, of = source.loop
-            for handler in self._answers[of]:
-                if handler["name"] not in without:
-                    path, file = self._file(source, {**shared, variable: handler}, handler["name"])
-                    files[path] = file
-        return files
+            contexts: Iterable[tuple[Answers, str | None]] = ((whole, None),)
+            if source.loop:
+                variable, of = source.loop
+                handlers = (it for it in self._answers[of] if it["name"] not in without)
+                contexts = (({**shared, variable: handler}, handler["name"]) for handler in handlers)
+            for context, owner in contexts:
+                path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
+                yield source, context, owner, path
 
-    def _file(self, source: _Source, context: Answers, owner: str | None) -> tuple[str, Rendered]:
-        path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
+    def places(self) -> set[str]:
+        """Return the paths of all the project's files."""
+        return {path for _, _, _, path in self._places()}
+
+    def render(self, without: Container[str] = ()) -> Files:
+        """Return the project's files, but for those of the handlers named in `without`."""
+        return {
+            path: Rendered(self._content(source, context), source.name, owner, source.executable)
+            for source, context, owner, path in self._places(without)
+        }
+
+    def _content(self, source: _Source, context: Answers) -> bytes:
         if source.path.endswith(SUFFIX):
-            content = self.guide.jinja.get_template(source.name).render(context).encode()
-        else:
-            content = (self.guide.root / source.name).read_bytes()
-        return path, Rendered(content, source.name, owner, source.executable)
+            return self.guide.jinja.get_template(source.name).render(context).encode()
+        return (self.guide.root / source.name).read_bytes()

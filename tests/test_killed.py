@@ -1,0 +1,226 @@
+"""A run may be killed at any moment: no file is half-written, and the next run completes it."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trees import Tree, command, tree
+from ws_scaffold.merge import JOURNAL
+from ws_scaffold.project import load_state
+
+WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
+"""What the interpreter says it is about to do, of all that changes what is on disk."""
+
+HANDLER = "src/desk/ws/chat/handler.py"
+SERVICE = "src/desk/ws/chat/service.py"
+OURS, SINCE = "# ours\n", "# since\n"
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a project that nobody has edited."""
+    folder = tmp_path_factory.mktemp("fresh")
+    assert command(folder, "new", "project", "desk", "--defaults").code == 0
+    assert command(folder / "desk", "new", "handler", "feed", "--interface", "stream").code == 0
+    return folder
+
+
+class Assassin:
+    """An audit hook that kills its own process when it is about to change a folder for the n-th time.
+
+    A file that is about to be moved to its place is cut in half first: so it looks when a write is killed half-way.
+    """
+
+    def __init__(self, folder: Path, moment: int) -> None:
+        self._folder = str(folder)
+        self._moment = moment
+
+    def _is_write(self, event: str, arguments: tuple[Any, ...]) -> bool:
+        path = os.fspath(arguments[0]) if event in WRITES and not isinstance(arguments[0], int) else b""
+        if not isinstance(path, str) or not path.startswith(self._folder):
+            return False
+        match event:
+            case "open":
+                return bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+            case "os.mkdir":
+                return not os.path.lexists(path)
+            case _:
+                return os.path.lexists(path)
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Hear of something that the interpreter is about to do."""
+        if self._is_write(event, arguments):
+            self._moment -= 1
+            if self._moment == 0:
+                if event == "os.rename":
+                    os.truncate(arguments[0], Path(arguments[0]).stat().st_size // 2)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def start(folder: Path, arguments: tuple[str, ...], hook: Assassin | None = None) -> int:
+    """Run the command in a process of its own, forked from this one: it need not import anything; return which."""
+    process = os.fork()
+    if process == 0:
+        code = os.EX_SOFTWARE
+        try:
+            if hook:
+                sys.addaudithook(hook)
+            code = command(folder, *arguments).code
+        finally:
+            os._exit(code)
+    return process
+
+
+def ended(process: int) -> int:
+    """Wait for a process, and return its exit code; or the negative number of the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def killed(folder: Path, arguments: tuple[str, ...], moment: int) -> bool:
+    """Run the command and kill it at a moment; return whether it came to that."""
+    return ended(start(folder, arguments, Assassin(folder, moment))) == -signal.SIGKILL
+
+
+def add(path: Path, text: str) -> None:
+    """Add to the end of a file, which may be new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(text)
+
+
+def no_edits(project: Path) -> None:
+    """Leave everything as it was generated."""
+
+
+def edits(project: Path) -> None:
+    """Edit what is generated, at its end; add files, one of them executable, and what Python leaves behind."""
+    for path in (HANDLER, SERVICE, "README.md"):
+        add(project / path, OURS)
+    add(project / "src/desk/ws/chat/own/prices.py", OURS)
+    add(project / "src/desk/ws/chat/own/fetch.sh", "#!/bin/sh\n")
+    (project / "src/desk/ws/chat/own/fetch.sh").chmod(0o755)
+    add(project / "src/desk/ws/chat/__pycache__/handler.cpython-311.pyc", "compiled")
+    add(project / "src/desk/ws/chat/own/__pycache__/prices.cpython-311.pyc", "compiled")
+
+
+def compiled(project: Path) -> None:
+    """Edit nothing, but run it: Python leaves something behind."""
+    for name in ("chat", "feed"):
+        add(project / f"src/desk/ws/{name}/__pycache__/handler.cpython-311.pyc", "compiled")
+
+
+def contradictions(project: Path) -> None:
+    """Put something else in the place of all that a change of the transport changes."""
+    for path in (HANDLER, SERVICE):
+        lines = (project / path).read_text().splitlines(keepends=True)
+        (project / path).write_text("".join(f"{line.rstrip()}  # ours\n" for line in lines))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command, and what the user has done to the project before."""
+
+    arguments: tuple[str, ...]
+    edit: Callable[[Path], None]
+    code: int = 0
+    folder: str = "desk"
+
+
+SCENARIOS = {
+    "new project": Scenario(("new", "project", "other", "--defaults"), no_edits, folder=""),
+    "new handler": Scenario(("new", "handler", "orders", "--interface", "duplex-websocket"), edits),
+    "change, merging edits": Scenario(("change", "handler", "chat", "--transport", "binary"), edits),
+    "change, deleting a file": Scenario(("change", "handler", "chat", "--payload", "raw"), no_edits),
+    "change, with conflicts": Scenario(("change", "handler", "chat", "--transport", "binary"), contradictions, 1),
+    "rename": Scenario(("rename", "handler", "chat", "talk"), edits),
+    "rename, with conflicts": Scenario(("rename", "handler", "chat", "talk"), contradictions, 1),
+    "remove": Scenario(("remove", "handler", "chat"), compiled),
+    "remove, keeping edits": Scenario(("remove", "handler", "chat"), edits),
+}
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A scenario's project before a command, and after one that nobody killed."""
+
+    scenario: Scenario
+    start: Path
+    before: Tree
+    after: Tree
+
+    def again(self, target: Path) -> Path:
+        """Return a new copy of the project as it was before."""
+        shutil.rmtree(target, ignore_errors=True)
+        return Path(shutil.copytree(self.start, target)) / self.scenario.folder
+
+
+@pytest.fixture(scope="module", params=list(SCENARIOS.values()), ids=list(SCENARIOS))
+def expected(request: pytest.FixtureRequest, fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Expected:
+    """Return what a scenario leads to."""
+    scenario: Scenario = request.param
+    folder = tmp_path_factory.mktemp("scenario")
+    shutil.copytree(fresh, folder / "before")
+    scenario.edit(folder / "before/desk")
+    shutil.copytree(folder / "before", folder / "after")
+    assert ended(start(folder / "after" / scenario.folder, scenario.arguments)) == scenario.code
+    return Expected(
+        scenario,
+        folder / "before",
+        tree(folder / "before" / scenario.folder),
+        tree(folder / "after" / scenario.folder),
+    )
+
+
+def assert_nothing_is_half_written(now: Tree, expected: Expected) -> None:
+    for path in expected.before.keys() | expected.after.keys():
+        assert now.get(path) in {expected.before.get(path), expected.after.get(path)}, path
+
+
+def test_the_next_run_completes_one_that_was_killed(tmp_path: Path, expected: Expected) -> None:
+    """At every moment that there is. Every third of the runs that would complete one is killed as well."""
+    arguments, moment = expected.scenario.arguments, 1
+    while killed(folder := expected.again(tmp_path / "project"), arguments, moment):
+        if moment % 3 == 0:
+            killed(folder, arguments, moment)
+        assert_nothing_is_half_written(tree(folder), expected)
+        assert ended(start(folder, arguments)) == expected.scenario.code, moment
+        assert tree(folder) == expected.after, moment
+        moment += 1
+    assert tree(folder) == expected.after
+    assert moment > 10
+
+
+def test_what_was_edited_since_a_run_was_killed_is_kept(tmp_path: Path, expected: Expected) -> None:
+    """And nothing is left of that run, whatever the next command is: here, one that has nothing to do."""
+    arguments, moment = expected.scenario.arguments, 1
+    while killed(folder := expected.again(tmp_path / "project"), arguments, moment):
+        edited = list(folder.rglob("*.py"))
+        for path in edited:
+            add(path, SINCE)
+        next_arguments = ("remove", "handler", "nobody") if folder.name == "desk" else arguments
+        assert ended(start(folder, next_arguments)) in {0, 1}
+        there = [path for path in folder.rglob("*") if path.is_file()]
+        assert sum(SINCE in path.read_text() for path in there) >= len(edited), moment
+        assert not [path.name for path in there if "ws-scaffold" in path.name], moment
+        moment += 2
+
+
+def test_two_commands_at_once_both_happen(tmp_path: Path, fresh: Path) -> None:
+    adding = [("new", "handler", name, "--interface", "listener") for name in ("orders", "prices")]
+    shutil.copytree(fresh, tmp_path / "one after the other")
+    for arguments in adding:
+        assert command(tmp_path / "one after the other/desk", *arguments).code == 0
+    for attempt in range(10):
+        project = Path(shutil.copytree(fresh, tmp_path / str(attempt))) / "desk"
+        processes = [start(project, arguments) for arguments in adding]
+        assert [ended(process) for process in processes] == [0, 0]
+        assert [entry["name"] for entry in load_state(project)["handlers"]] == ["chat", "feed", "orders", "prices"]
+        assert tree(project) == tree(tmp_path / "one after the other/desk")
+        assert not (project / JOURNAL).exists()

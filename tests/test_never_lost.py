@@ -1,0 +1,398 @@
+"""Whatever the user does between any commands: no line of theirs is lost, and state and files agree.
+
+`WS_SCAFFOLD_EXAMPLES` says how many histories to try, at random, in the place of the few that are always the same.
+"""
+
+import ast
+import os
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, Phase, event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from projects import HANDLERS, Handler
+from trees import Ran, Tree, command, tree
+from ws_scaffold import diff3
+from ws_scaffold.guide import Guide
+from ws_scaffold.places import own_template
+from ws_scaffold.project import check_state, load_state
+from ws_scaffold.render import Files, Project
+
+EXAMPLES = int(os.environ.get("WS_SCAFFOLD_EXAMPLES", "0"))
+SETTINGS = settings(
+    max_examples=EXAMPLES or 20,
+    stateful_step_count=40,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate, Phase.shrink],
+)
+
+NAMES = st.sampled_from(["chat", "feed", "event", "s", "chat_2", "chat_10"])
+"""One that is the start of another, and one with which many a word starts that has nothing to do with it."""
+
+ENTRIES = st.sampled_from(HANDLERS)
+SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec"]), min_size=1)
+OWN_FILES = st.sampled_from(["prices.py", "schemas.py", "own/prices.py", "own/notes.md", "own/deep/prices.py"])
+FEW = 4
+ANY = st.integers(0, 10**6)
+"""An index into what there is, whose length nobody knows yet."""
+
+MARKED_LINE = re.compile(rb"[^\r\n]*kept-\d+[^\r\n]*")
+WORD = re.compile(rb"\w+")
+CONFLICT_LINE = re.compile(rb"^(<<<<<<< ours|=======|>>>>>>> theirs)\r?\n", re.MULTILINE)
+
+guide = cache(Guide)
+
+
+@cache
+def parses(content: bytes) -> bool:
+    """Whether a file is Python."""
+    try:
+        ast.parse(content)
+    except SyntaxError:
+        return False
+    return True
+
+
+@cache
+def rendered(state: bytes) -> Files:
+    """Return what the files of a state are, as long as nobody edits them."""
+    return Project(guide(own_template()), yaml.safe_load(state)).render()
+
+
+def flags(answers: Handler) -> list[str]:
+    """Return answers about a handler as they are given on the command line."""
+    return [f"--{key}={value}" for key, value in sorted(answers.items()) if key != "name"]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A project, between two commands."""
+
+    tree: Tree
+    folders: frozenset[str]
+
+    @classmethod
+    def of(cls, root: Path) -> "Moment":
+        """Look at what is on disk."""
+        found = tree(root)
+        return cls(found, frozenset(path for path in found if (root / path).is_dir()))
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What files hold, by their path."""
+        return {path: content for path, (_, content) in self.tree.items() if path not in self.folders}
+
+    @property
+    def generated(self) -> Files:
+        """What the state says the files are."""
+        return rendered(self.files[".copier-answers.yml"])
+
+    @property
+    def marked_lines(self) -> set[bytes]:
+        """What the user has written, line by line."""
+        return {line for content in self.files.values() for line in MARKED_LINE.findall(content)}
+
+    @property
+    def conflicts(self) -> set[str]:
+        """The files with conflict markers."""
+        return {path for path, content in self.files.items() if diff3.holds_markers(content)}
+
+    @property
+    def broken(self) -> set[str]:
+        """The files that are no Python, and not because of a conflict."""
+        python = {path for path, content in self.files.items() if path.endswith(".py") and not parses(content)}
+        return python - self.conflicts
+
+    @property
+    def windows(self) -> set[str]:
+        """The files of which every line ends in CRLF."""
+        return {path for path, content in self.files.items() if 0 < content.count(b"\n") == content.count(b"\r\n")}
+
+    @property
+    def empty_folders(self) -> set[str]:
+        """The folders that hold nothing."""
+        return {folder for folder in self.folders if not any(path.startswith(f"{folder}/") for path in self.tree)}
+
+    @property
+    def missing(self) -> set[tuple[str | None, str]]:
+        """Which generated files are not in their place: whose they are, and of which template."""
+        return {(file.owner, file.source) for path, file in self.generated.items() if path not in self.files}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, and the project before and after it."""
+
+    ran: Ran
+    before: Moment
+    after: Moment
+    renamed: dict[str | None, str]
+
+    @property
+    def refused(self) -> bool:
+        """Whether the command said that it did nothing."""
+        return self.ran.output.startswith("ws-scaffold: ")
+
+    def check(self) -> None:
+        """Hold everything that is promised of any command."""
+        if self.refused:
+            assert self.ran.code in {1, 2}
+            assert self.after == self.before
+            return
+        self.check_lines()
+        self.check_exit_code()
+        self.check_state()
+
+    def check_lines(self) -> None:
+        """Hold that what the user has written is there, files of theirs as a whole; and that Python is Python still."""
+        lost = self.before.marked_lines - self.after.marked_lines
+        assert not [line for line in lost if not any(self.respelled(line, there) for there in self.after.marked_lines)]
+        own = {content for path, content in self.before.files.items() if path not in self.before.generated}
+        unresolved = {self.before.files[path] for path in self.before.conflicts}
+        assert own | unresolved <= set(self.after.files.values())
+        assert self.before.windows & self.after.files.keys() <= self.after.windows
+        assert len(self.after.broken) <= len(self.before.broken), self.after.broken
+
+    def respelled(self, line: bytes, there: bytes) -> bool:
+        """Whether a line is there with no other difference than that a rename has given names their new spelling."""
+        if WORD.sub(b"", line) != WORD.sub(b"", there):
+            return False
+        pairs = zip(WORD.findall(line), WORD.findall(there), strict=False)
+        return all(old == new or self.is_renamed(old, new) for old, new in pairs)
+
+    def is_renamed(self, old: bytes, new: bytes) -> bool:
+        """Whether a word and another are made alike of what the handler was called, and of what it is."""
+        letters = [word.decode().replace("_", "").lower() for word in (old, new)]
+        for owner, name in self.renamed.items():
+            prefixes = [(it or "").replace("_", "") for it in (owner, name)]
+            rest = letters[0].removeprefix(prefixes[0])
+            if rest and letters == [prefix + rest for prefix in prefixes]:
+                return True
+        return False
+
+    def check_exit_code(self) -> None:
+        """Hold that the exit code is 1 where a conflict is reported; and that each new one is."""
+        reported = " with conflicts: " in self.ran.output
+        assert self.ran.code == int(reported)
+        assert not reported or self.after.conflicts
+        assert reported or len(self.after.conflicts) <= len(self.before.conflicts)
+
+    def check_state(self) -> None:
+        """Hold that the files of every handler are there, if not taken away before; and no other handler's."""
+        gone = {(self.renamed.get(owner, owner), source) for owner, source in self.before.missing}
+        assert self.after.missing <= gone
+        old, new = self.before.generated, self.after.generated
+        left = {path for path in old.keys() - new.keys() if self.after.files.get(path) == old[path].content}
+        assert not left
+        for owner in self.renamed:
+            assert not [path for path in self.after.tree if path.startswith(f"src/desk/ws/{owner}/")]
+        assert self.after.empty_folders <= self.before.empty_folders
+
+
+class Histories(RuleBasedStateMachine):
+    """A project, what its user does to it, and commands between."""
+
+    @initialize(name=NAMES)
+    def begin(self, name: str) -> None:
+        """Make a project, and put something beside it."""
+        self.folder = Path(tempfile.mkdtemp())
+        self.root = self.folder / "desk"
+        (self.folder / "beside.py").write_text("beside = True\n")
+        assert command(self.folder, "new", "project", "desk", "--handler-name", name).code == 0
+        (self.root / "link").symlink_to(self.folder / "beside.py")
+        self.written = self.deleted = 0
+
+    def teardown(self) -> None:
+        """Clean up."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # Commands
+
+    def run(self, *arguments: str, renamed: dict[str | None, str] | None = None) -> None:
+        """Run a command twice, and check what it did the first time; the second time, nothing must be left to do."""
+        before = Moment.of(self.root)
+        ran = command(self.root, *arguments)
+        after = Moment.of(self.root)
+        step = Step(
+            ran,
+            before,
+            after,
+            renamed or {} if after.files[".copier-answers.yml"] != before.files[".copier-answers.yml"] else {},
+        )
+        event(f"{arguments[0]}: {'refused' if step.refused else 'conflict' if ran.code else 'done'}")
+        step.check()
+        state = load_state(self.root)
+        check_state(state, guide(own_template()))
+        again = command(self.root, *arguments)
+        assert Moment.of(self.root) == after
+        assert again.code == ran.code or after.conflicts
+        assert [path.name for path in self.folder.iterdir() if path != self.root] == ["beside.py"]
+        assert (self.folder / "beside.py").read_text() == "beside = True\n"
+
+    @rule(name=NAMES, entry=ENTRIES)
+    def new(self, name: str, entry: Handler) -> None:
+        """Add a handler, which may be there already."""
+        self.run("new", "handler", name, *flags(entry))
+
+    @rule(which=ANY, entry=ENTRIES, keys=SOME_KEYS)
+    def change(self, which: int, entry: Handler, keys: set[str]) -> None:
+        """Change some answers about a handler."""
+        given = {key: value for key, value in entry.items() if key in keys}
+        self.run("change", "handler", self.handler(which), *flags(given))
+
+    @rule(which=ANY, entry=ENTRIES)
+    def change_all(self, which: int, entry: Handler) -> None:
+        """Change every answer about a handler."""
+        self.run("change", "handler", self.handler(which), *flags(entry))
+
+    @rule(which=ANY, name=NAMES)
+    def rename(self, which: int, name: str) -> None:
+        """Call a handler something else, which may be taken."""
+        handler = self.handler(which)
+        self.run("rename", "handler", handler, name, renamed={handler: name} if handler != name else {})
+
+    @rule(which=ANY)
+    def remove(self, which: int) -> None:
+        """Remove a handler."""
+        self.run("remove", "handler", self.handler(which))
+
+    # What the user does
+
+    @rule(which=ANY, line=ANY)
+    def insert(self, which: int, line: int) -> None:
+        """Write a line of one's own."""
+        path, lines = self.opened(which)
+        at = line % (len(lines) + 1)
+        indent = re.match(rb"[ \t]*", lines[at] if at < len(lines) else b"")
+        self.save(path, [*lines[:at], (indent[0] if indent else b"") + b"# " + self.mark() + b"\n", *lines[at:]])
+
+    @rule(which=ANY, line=ANY)
+    def edit(self, which: int, line: int) -> None:
+        """Write something at the end of a line."""
+        path, lines = self.opened(which)
+        if lines:
+            at = line % len(lines)
+            text = lines[at].rstrip(b"\r\n")
+            self.save(path, [*lines[:at], text + b"  # " + self.mark() + lines[at][len(text) :], *lines[at + 1 :]])
+
+    @rule(which=ANY, line=ANY, count=st.integers(1, 8))
+    def delete_lines(self, which: int, line: int, count: int) -> None:
+        """Delete a few lines."""
+        path, lines = self.opened(which)
+        at = line % (len(lines) + 1)
+        self.save(path, [*lines[:at], *lines[at + count :]])
+
+    @rule(which=ANY)
+    def end_lines_as_windows_does(self, which: int) -> None:
+        """Save a file with an editor that ends lines with CRLF."""
+        path, lines = self.opened(which)
+        self.save(path, [line.rstrip(b"\r\n") + b"\r\n" for line in lines])
+
+    @rule(which=ANY)
+    def end_no_last_line(self, which: int) -> None:
+        """Save a file with an editor that leaves the last line without an end."""
+        path, lines = self.opened(which)
+        self.save(path, [b"".join(lines).rstrip(b"\r\n")])
+
+    @rule(which=ANY, name=OWN_FILES)
+    def add(self, which: int, name: str) -> None:
+        """Put a file of one's own into a handler's folder, or write another line into it."""
+        path = self.root / "src/desk/ws" / self.handler(which) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(b"# " + self.mark() + b"\n")
+
+    @precondition(lambda self: self.deleted < FEW)
+    @rule(which=ANY)
+    def delete(self, which: int) -> None:
+        """Delete a file, but not so many that nothing is left."""
+        self.deleted += 1
+        self.path(which).unlink()
+        self.prune()
+
+    @rule(which=ANY, name=NAMES)
+    def move(self, which: int, name: str) -> None:
+        """Move a file, with a line of one's own in it, out of its folder, or into that of a handler."""
+        path = self.path(which)
+        folder = self.root / "src/desk/ws" / name
+        target = (
+            folder if folder.is_dir() else self.root
+        ) / f"moved_{self.mark().decode().replace('-', '_')}{path.suffix}"
+        path.rename(target)
+        self.prune()
+
+    @rule()
+    def resolve(self) -> None:
+        """Resolve all conflicts: keep both sides of each."""
+        for path in self.root.rglob("*"):
+            if path.is_file() and diff3.holds_markers(path.read_bytes()):
+                path.write_bytes(CONFLICT_LINE.sub(b"", path.read_bytes()))
+
+    # Helpers
+
+    def handler(self, which: int) -> str:
+        """Return the name of a handler; of one that was never there, if there is none."""
+        names = [entry["name"] for entry in load_state(self.root)["handlers"]] or ["nobody"]
+        return str(names[which % len(names)])
+
+    def path(self, which: int) -> Path:
+        """Return a file of the project that a person edits."""
+        files = sorted(path for path in self.root.rglob("*") if path.suffix in {".md", ".py", ".toml"})
+        return files[which % len(files)]
+
+    def opened(self, which: int) -> tuple[Path, list[bytes]]:
+        """Return a file, and its lines."""
+        path = self.path(which)
+        return path, path.read_bytes().splitlines(keepends=True)
+
+    def save(self, path: Path, lines: list[bytes]) -> None:
+        """Save a file, but not one that is no Python any more: it would not pass as an edit."""
+        content = b"".join(lines)
+        if path.suffix != ".py" or parses(content) or not parses(path.read_bytes()):
+            path.write_bytes(content)
+
+    def prune(self) -> None:
+        """Remove folders that are empty now: what a command leaves must not be mistaken for it."""
+        for folder in sorted((path for path in self.root.rglob("*") if path.is_dir()), reverse=True):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def mark(self) -> bytes:
+        """Return what no other line holds."""
+        self.written += 1
+        return b"kept-%d" % self.written
+
+
+def test_no_history_of_edits_and_commands_loses_a_line() -> None:
+    run_state_machine_as_test(Histories, settings=SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("chat", "talk", "TalkConnection talk_handler"),
+        ("chat", "chat_2", "Chat2Connection chat_2_handler"),
+        ("chat", "s", "SConnection s_handler"),
+        ("s", "talk", "TalkConnection talk_handler"),
+        ("event", "talk", "TalkConnection talk_handler"),
+    ],
+)
+def test_a_rename_respells_names_in_an_edit_and_no_other_words(tmp_path: Path, old: str, new: str, names: str) -> None:
+    words = "self service str events event schemas"
+    assert command(tmp_path, "new", "project", "desk", "--handler-name", old).code == 0
+    with (tmp_path / "desk/src/desk/ws" / old / "handler.py").open("a") as file:
+        file.write(f"# {words} {old.capitalize()}Connection {old}_handler\n")
+    assert command(tmp_path / "desk", "rename", "handler", old, new).code == 0
+    handler = (tmp_path / "desk/src/desk/ws" / new / "handler.py").read_text()
+    assert handler.splitlines()[-1] == f"# {words} {names}"
