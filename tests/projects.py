@@ -136,8 +136,3 @@ def handlers_of(project: Path) -> list[Handler]:
     """Return the handlers that a project's state lists."""
     handlers: list[Handler] = yaml.safe_load((project / ".copier-answers.yml").read_text())["handlers"]
     return handlers
-
-
-def contents(project: Path) -> dict[str, bytes]:
-    """Return all that a project holds."""
-    return {str(path.relative_to(project)): path.read_bytes() for path in project.rglob("*") if path.is_file()}

@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from conftest import Command
-from projects import REPOSITORY, contents, handlers_of, questions
+from projects import REPOSITORY, handlers_of, questions
+from trees import contents
 from ws_scaffold import __version__
 from ws_scaffold.changes import spelled
 from ws_scaffold.cli import parser_of

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Command
-from projects import contents, handlers_of
+from projects import handlers_of
+from trees import contents
 
 HANDLER = "src/desk/ws/chat/handler.py"
 SERVICE = "src/desk/ws/chat/service.py"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from projects import UV, contents, render, run
+from projects import UV, render, run
+from trees import contents
 
 pytestmark = pytest.mark.slow
 

@@ -8,6 +8,7 @@ from string import ascii_lowercase
 import pytest
 
 from projects import HANDLERS, render, run
+from trees import contents
 
 SHARED = {
     ".copier-answers.yml",
@@ -51,15 +52,6 @@ NOT_ASKED = {
 }
 
 
-def files_of(project: Path) -> dict[str, str]:
-    """Return a project's files, by their paths in it."""
-    return {
-        str(path.relative_to(project)): path.read_bytes().decode()
-        for path in project.rglob("*")
-        if path.is_file() and not {"__pycache__", ".ruff_cache", ".mypy_cache"} & set(path.parts)
-    }
-
-
 def assert_formatted(project: Path) -> None:
     """Check that neither the project's own rules nor a more demanding reader find anything to say."""
     demanding = ("--select", "ALL", "--ignore", ",".join(NOT_ASKED))
@@ -77,7 +69,7 @@ def assert_formatted(project: Path) -> None:
 def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path: Path, handler: dict[str, str]) -> None:
     project = render(template, tmp_path / "demo", {"handlers": [handler]})
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
-    files = files_of(project)
+    files = {path: content.decode() for path, content in contents(project).items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
         assert "ws_scaffold" not in text, path

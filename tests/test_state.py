@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from conftest import Command
-from projects import commit, contents, copy_of_the_working_tree, handlers_of, render
+from projects import commit, copy_of_the_working_tree, handlers_of, render
+from trees import contents
 
 UNDO = "  try: undo the last change to it, for example with git\n"
 LATER = "  try: update ws-scaffold: a later version has written it\n"

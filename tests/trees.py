@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,11 @@ def tree(folder: Path) -> Tree:
                 b"" if path.is_dir() else path.read_bytes(),
             )
     return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return what the files below a folder hold."""
+    return {path: content for path, (mode, content) in tree(folder).items() if stat.S_ISREG(mode)}
 
 
 @dataclass(frozen=True)
