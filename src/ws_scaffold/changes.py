@@ -45,6 +45,8 @@ class Change:
 
     def plan(self, root: Path, *, force: bool) -> Plan:
         """Return what it does to the files of a project."""
+        if self.old == self.new:
+            return Plan(())
         new = Project(self.guide, self.new)
         old = None if self.old is None else Project(self.guide, self.old)
         same = old.same(new) if old else set()
@@ -86,14 +88,15 @@ def new_handler(guide: Guide, state: State, name: str | None, given: Answers, as
         raise UsageError("The new handler has no name.", "ws-scaffold new handler NAME")
     named = {} if name is None else {ENTRY_NAME: spelled(name)}
     entry = guide.entry(guide.resolve({**_about(guide, state), **named, **given}, ask=ask))
-    others = [it for it in state["handlers"] if it["name"] != entry["name"]]
-    if len(others) < len(state["handlers"]) and entry not in state["handlers"]:
+    again = ["new", "handler", entry["name"], *flags(kept(entry))]
+    if entry in state["handlers"]:
+        return Change(guide, state, state, again)
+    if any(it["name"] == entry["name"] for it in state["handlers"]):
         raise ScaffoldError(
             f'There is a handler "{entry["name"]}" already, with other answers; nothing was written.',
             f"ws-scaffold change handler {entry['name']}",
         )
-    again = ["new", "handler", entry["name"], *flags(kept(entry))]
-    return Change(guide, state, _with(state, [*others, entry]), again)
+    return Change(guide, state, _with(state, [*state["handlers"], entry]), again)
 
 
 def change_handler(guide: Guide, state: State, name: str, given: Answers, ask: Ask | None) -> Change:

@@ -275,7 +275,7 @@ class _Planner:
         return Step("keep", path, ours, ours, "it holds edits: --force deletes it, too")
 
     def _changed(self, path: str, old: Rendered, new: Rendered) -> Step:
-        if old.content == new.content:
+        if path != ANSWERS_FILE and old.content == new.content:
             return Step("same", path)
         ours = self._tree.read(path)
         if ours is None:
@@ -286,7 +286,7 @@ class _Planner:
     def _merged(self, path: str, old: Rendered, ours: bytes, new: Rendered) -> tuple[str, bytes]:
         if ours == new.content:
             return "same", ours
-        if ours == old.content or path == ANSWERS_FILE:
+        if path == ANSWERS_FILE or ours == old.content:
             return "update", new.content
         if self._force:
             return "replace", new.content
@@ -317,7 +317,7 @@ class _Planner:
                 yield Step("same", new_path, there, there)
             return
         rename = _renaming(old, new)
-        action, after = self._merged(path, replace(old, content=rename(old.content)), rename(ours), new)
+        action, after = self._merged(path, replace(old, make=lambda: rename(old.content)), rename(ours), new)
         there = self._tree.read(new_path)
         if there is not None and there != after:
             yield Step("replace" if self._force else "blocked", new_path, there, after)

@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,12 +24,17 @@ YIELD = re.compile(r"{%\s*yield\s+(\w+)\s+from\s+(\w+)\s*%}(.*?){%\s*endyield\s*
 class Rendered:
     """A file, as the template has it."""
 
-    content: bytes
+    make: Callable[[], bytes] = field(repr=False, compare=False)
     source: str
     """The template that it came from: the same one, whatever the handler is called."""
     owner: str | None
     """The handler that it belongs to, if it belongs to one."""
     executable: bool = False
+
+    @cached_property
+    def content(self) -> bytes:
+        """What it holds: rendered when it is asked for, because of the base not all is."""
+        return self.make()
 
 
 Files = dict[str, Rendered]
@@ -115,7 +121,7 @@ class Project:
     def render(self, without: Container[str] = ()) -> Files:
         """Return the project's files, but for those of the handlers named in `without`."""
         return {
-            path: Rendered(self._content(source, context), source.name, owner, source.executable)
+            path: Rendered(partial(self._content, source, context), source.name, owner, source.executable)
             for source, context, owner, path in self._places(without)
         }
 
