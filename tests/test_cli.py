@@ -170,7 +170,9 @@ def test_outside_of_a_project(command: Command) -> None:
 
 def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp_path: Path) -> None:
     os.chdir(tmp_path)
-    assert command("-C", "desk/src/desk", "new", "handler", "feed")[0] == 0
+    code, out, _ = command("-C", "desk/src/desk", "new", "handler", "feed")
+    again = "ws-scaffold -C desk/src/desk new handler feed --interface listener --payload typed --transport text"
+    assert (code, out.splitlines()[-1]) == (0, f"the same, without being asked: {again}")
     assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
 
 

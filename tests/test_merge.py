@@ -1,6 +1,8 @@
 """What a change does to files that somebody has worked on: nothing is lost, and nothing is passed over in silence."""
 
+import errno
 import os
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -91,6 +93,19 @@ def test_file_that_is_in_the_way_stops_the_whole_operation(command: Command, pro
     )
     assert contents(project) == before
     assert command("new", "handler", "feed", "--defaults", "--force")[0] == 0
+
+
+def test_file_where_a_folder_must_be_stops_the_whole_operation(command: Command, project: Path) -> None:
+    (project / "src/desk/ws/feed").write_text("mine\n")
+    before = contents(project)
+    error = (
+        "ws-scaffold: src/desk/ws/feed is there already, with other content; nothing was written.\n"
+        "  try: take another name, or --force to replace what is there\n"
+    )
+    for arguments in (["new", "handler", "feed", "--defaults"], ["rename", "handler", "chat", "feed"]):
+        assert command(*arguments) == (1, "", error)
+        assert command(*arguments, "--force") == (1, "", error)
+    assert contents(project) == before
 
 
 def test_project_is_not_made_over_another_one(command: Command, project: Path) -> None:
@@ -203,6 +218,22 @@ def test_dirty_work_tree_and_project_in_a_subfolder_of_a_repository(
     edit(project, HANDLER, ANSWER, MINE)
     assert command("change", "handler", "chat", "--transport", "binary")[0] == 0
     assert MINE in (project / HANDLER).read_text()
+
+
+def test_what_the_system_refuses_is_one_sentence_and_is_completed_once_it_is_mended(
+    command: Command, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def refuse(path: Path, **_: object) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        patch.setattr(Path, "mkdir", refuse)
+        code, out, err = command("new", "handler", "feed", "--defaults")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"ws-scaffold: /.*: Permission denied\.\n  try: mend that, then the same again\n", err)
+    assert command("new", "handler", "feed", "--defaults")[0] == 0
+    assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
 
 
 def test_without_git(command: Command, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

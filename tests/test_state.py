@@ -1,5 +1,6 @@
 """The state file: what is wrong with a damaged one is said in a sentence, and it is never rewritten by accident."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -143,6 +144,39 @@ def test_template_without_version_control(command: Command, checkout: Path, tmp_
             "  try: copier recopy takes another one\n"
         ),
     )
+
+
+def test_template_of_others_is_left_to_copier(command: Command, checkout: Path, copied: Path) -> None:
+    for content, expected in (
+        ("name:\n  type: str\n", "holds a template, but none of ws-scaffold's.\n  try: copier update is for those\n"),
+        (None, "holds no template: there is no copier.yml.\n"),
+    ):
+        if content is None:
+            (checkout / "copier.yml").unlink()
+        else:
+            (checkout / "copier.yml").write_text(content)
+        commit(checkout, "Another template")
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True)
+        state = copied / ".copier-answers.yml"
+        state.write_text(re.sub("_commit: .*", f"_commit: {head.stdout.strip()}", state.read_text()))
+        code, out, err = command("list")
+        assert (code, out, err.endswith(expected)) == (1, "", True)
+
+
+def test_template_that_asks_for_more_than_this_version_has(command: Command, checkout: Path, copied: Path) -> None:
+    template = checkout / "template/project/pyproject.toml.jinja"
+    template.write_text("{{ project_name|sing }}\n")
+    commit(checkout, "A later version")
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, check=True, capture_output=True, text=True)
+    state = copied / ".copier-answers.yml"
+    state.write_text(re.sub("_commit: .*", f"_commit: {head.stdout.strip()}", state.read_text()))
+    before = contents(copied)
+    assert command("new", "handler", "feed", "--defaults") == (
+        1,
+        "",
+        "ws-scaffold: The template cannot be rendered: No filter named 'sing'.\n  try: update ws-scaffold\n",
+    )
+    assert contents(copied) == before
 
 
 def test_later_versions_are_copiers_to_bring(command: Command, checkout: Path, copied: Path) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jinja2
+
 from ws_scaffold import __version__, changes
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide, ask_at_the_terminal
@@ -200,8 +202,11 @@ def _run(options: argparse.Namespace) -> Outcome:
         if written:
             apply(tree, planned)
         left = [] if planned.changes and not completed else unresolved(tree)
-    again = shlex.join(["ws-scaffold", *change.again])
-    following = f"cd {shlex.quote(str(options.name))} && uv run pytest" if options.noun == "project" else ""
+    where = [] if options.folder == Path() else ["-C", str(options.folder)]
+    again = shlex.join(["ws-scaffold", *where, *change.again])
+    following = ""
+    if options.noun == "project":
+        following = f"cd {shlex.quote(str(options.folder / options.name))} && uv run pytest"
     return Outcome(root, planned, written, again, following, completed, left)
 
 
@@ -330,6 +335,15 @@ def main(arguments: Sequence[str] | None = None, prog: str = "ws-scaffold") -> i
     except ScaffoldError as error:
         sys.stderr.write(f"ws-scaffold: {error.message}\n" + (f"  try: {error.hint}\n" if error.hint else ""))
         return error.exit_code
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"ws-scaffold: {where}{error.strerror or error}.\n  try: mend that, then the same again\n")
+        return COULD_NOT
+    except jinja2.TemplateError as error:
+        sys.stderr.write(
+            f"ws-scaffold: The template cannot be rendered: {str(error).rstrip('.')}.\n  try: update ws-scaffold\n"
+        )
+        return COULD_NOT
     except KeyboardInterrupt:
         sys.stderr.write("ws-scaffold: interrupted; nothing was written\n")
         return COULD_NOT

@@ -22,6 +22,9 @@ from ws_scaffold.places import cache_folder
 Answers = dict[str, Any]
 
 TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
+NEEDED = frozenset({"_envops", "_subdirectory", "guide", "interfaces", "project", "websockets"})
+"""What the rest of this package relies on in `copier.yml`."""
+
 METHODS = frozenset(dir(dict))
 EXPRESSION = "expression: "
 ENTRY_NAME = "handler_name"
@@ -168,6 +171,8 @@ class Guide:
             content = load_yaml((root / "copier.yml").read_bytes())
         except FileNotFoundError:
             raise ScaffoldError(f"{root} holds no template: there is no copier.yml.") from None
+        if not isinstance(content, dict) or not content.keys() >= NEEDED:
+            raise ScaffoldError(f"{root} holds a template, but none of ws-scaffold's.", "copier update is for those")
         self.settings: dict[str, Any] = {name: value for name, value in content.items() if name.startswith("_")}
         self.questions: dict[str, Any] = {name: value for name, value in content.items() if not name.startswith("_")}
 
@@ -197,10 +202,6 @@ class Guide:
         """Return the questions that are asked about a `handler`, or about the `project`."""
         listed: list[str] = self.questions["guide" if about == "handler" else about]["default"]
         return listed
-
-    def question(self, name: str, context: Mapping[str, Any]) -> Question:
-        """Return a question, in the light of a context."""
-        return Question(self, name, context)
 
     def resolve(
         self,

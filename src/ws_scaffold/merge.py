@@ -109,6 +109,13 @@ class Tree:
         except IsADirectoryError:
             raise ScaffoldError(f"{path} is a folder where a file should be; nothing was written.", "move it") from None
 
+    def obstacle(self, path: str) -> str | None:
+        """Return the file that is where a folder on the way to a new file must be, if there is one."""
+        for folder in PurePosixPath(path).parents:
+            if (self.root / folder).is_file():
+                return str(folder)
+        return None
+
     def write(self, path: str, content: bytes, *, executable: bool = False) -> None:
         """Replace a file as a whole: at no moment is it half-written. It keeps its mode."""
         where = self.at(path)
@@ -224,7 +231,7 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
         raise ScaffoldError(
             f"{', '.join(unresolved)} {hold} conflict markers; nothing was written.", "resolve them, then try again"
         )
-    if blocked := [step.path for step in steps if step.action == "blocked"]:
+    if blocked := list(dict.fromkeys(step.path for step in steps if step.action == "blocked")):
         there = "is there already" if len(blocked) == 1 else "are there already"
         raise ScaffoldError(
             f"{', '.join(blocked)} {there}, with other content; nothing was written.",
@@ -262,6 +269,8 @@ class _Planner:
         ours = self._tree.read(path)
         if ours == new.content:
             return Step("same", path, ours, ours)
+        if ours is None and (obstacle := self._tree.obstacle(path)):
+            return Step("blocked", obstacle)
         if ours is None:
             return Step("create", path, None, new.content, executable=new.executable)
         return Step("replace" if self._force else "blocked", path, ours, new.content)
@@ -319,7 +328,9 @@ class _Planner:
         rename = _renaming(old, new)
         action, after = self._merged(path, replace(old, make=lambda: rename(old.content)), rename(ours), new)
         there = self._tree.read(new_path)
-        if there is not None and there != after:
+        if obstacle := self._tree.obstacle(new_path):
+            yield Step("blocked", obstacle)
+        elif there is not None and there != after:
             yield Step("replace" if self._force else "blocked", new_path, there, after)
         elif action == "unresolved":
             yield Step(action, path, ours, ours)

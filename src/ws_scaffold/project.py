@@ -131,7 +131,7 @@ def template_of(state: State) -> Path:
     source, commit = state["_src_path"], state.get("_commit")
     if source == SOURCE and commit == f"v{__version__}":
         return own_template()
-    if commit is not None and not COMMIT.fullmatch(str(commit)):
+    if commit is not None and not (isinstance(commit, str) and COMMIT.fullmatch(commit)):
         raise _refused(f'has a "_commit" that cannot be one: "{commit}"')
     folder = Path(source).expanduser()
     if commit is None:
