@@ -118,6 +118,13 @@ def test_project_is_not_made_over_another_one(command: Command, project: Path) -
     assert contents(project) == before
 
 
+def test_project_is_not_made_where_a_file_is(command: Command, project: Path) -> None:
+    os.chdir(project)
+    code, out, err = command("new", "project", "README.md", "--project-name", "desk", "--defaults")
+    assert (code, out) == (1, "")
+    assert err.startswith("ws-scaffold: README.md is there already, with other content; nothing was written.\n")
+
+
 def test_file_that_was_deleted_stays_so(command: Command, project: Path) -> None:
     (project / "README.md").unlink()
     code, out, _ = command("new", "handler", "feed", "--defaults")

@@ -113,7 +113,7 @@ class Tree:
         """Return the file that is where a folder on the way to a new file must be, if there is one."""
         for folder in PurePosixPath(path).parents:
             if (self.root / folder).is_file():
-                return str(folder)
+                return str(folder) if folder.name else self.root.name
         return None
 
     def write(self, path: str, content: bytes, *, executable: bool = False) -> None:
@@ -135,7 +135,8 @@ class Tree:
 
     def forget(self, path: str) -> None:
         """Remove what a killed run has left of a file that it was about to replace."""
-        _temporary(self.at(path)).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            _temporary(self.at(path)).unlink()
 
     def delete(self, path: str) -> None:
         """Remove a file, or the link to it, if it is there, and the folders that are empty without it."""
