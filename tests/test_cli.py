@@ -317,7 +317,7 @@ def test_json_is_one_document_and_has_the_documented_shape(command: Command, pro
     done: dict[str, Any] = json.loads(command("change", "handler", "chat", "--payload", "raw", "--json")[1])
     assert (plan.pop("written"), done.pop("written")) == (False, True)
     assert plan == done
-    assert set(done) == {"project", "changed", "conflicts", "completed", "files", "command"}
+    assert set(done) == {"project", "changed", "conflicts", "completed", "files", "notes", "news", "command"}
     assert (done["project"], done["changed"], done["conflicts"], done["completed"]) == (str(project), True, [], [])
     assert {"action", "path", "note", "diff"} == set(done["files"][0])
     assert {it["path"]: it["action"] for it in done["files"]}["src/desk/ws/chat/schemas.py"] == "delete"

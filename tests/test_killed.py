@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from trees import Tree, command, tree
-from ws_scaffold.merge import JOURNAL
+from ws_scaffold.journal import JOURNAL
 from ws_scaffold.project import load_state
 
 WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})

@@ -126,7 +126,7 @@ def test_version_that_cannot_be_reached_is_an_error_with_a_way_out(
     assert err.startswith(
         f"ws-scaffold: Version {state['_commit']} of the template cannot be fetched from {checkout}: fatal: "
     )
-    assert err.endswith("\n  try: connect and try again, or copier update to a version that can be reached\n")
+    assert err.endswith("\n  try: connect and try again, or take a version that can be reached\n")
     assert contents(copied) == before
 
 

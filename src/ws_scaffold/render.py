@@ -20,6 +20,11 @@ SUFFIX = ".jinja"
 YIELD = re.compile(r"{%\s*yield\s+(\w+)\s+from\s+(\w+)\s*%}(.*?){%\s*endyield\s*%}")
 
 
+def given(state: State) -> Answers:
+    """Return the answers that a state holds."""
+    return {name: value for name, value in state.items() if not name.startswith("_")}
+
+
 @dataclass(frozen=True)
 class Rendered:
     """A file, as the template has it."""
@@ -74,9 +79,9 @@ class Project:
     def __init__(self, guide: Guide, state: State) -> None:
         self.guide = guide
         self.state = state
-        self.about = {name: state[name] for name in guide.names("project")}
+        self.about = {name: state[name] for name in guide.names("project") if name in state}
         """The answers about the project."""
-        self._answers = guide.resolve({name: value for name, value in state.items() if not name.startswith("_")})
+        self._answers = guide.resolve(given(state))
         self._sources = list(_sources(guide))
         self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {"handlers"}
 
