@@ -52,7 +52,7 @@ def commit(source: Path, message: str = "Template") -> None:
     git = ["git", "-c", "user.name=Tests", "-c", "user.email=tests@localhost", "-C", str(source)]
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "add", "--all"], check=True)
-    subprocess.run([*git, "commit", "--quiet", "--message", message], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", message], check=True)
 
 
 def copy_of_the_working_tree(target: Path) -> Path:
