@@ -132,6 +132,22 @@ def change_handler(guide: Guide, state: State, name: str, given: Answers, ask: A
     return Change(guide, state, _with(guide, state, entries, guide.about(answers)), again)
 
 
+def change_project(guide: Guide, state: State, given: Answers, ask: Ask | None) -> Change:
+    """Put other answers about the project into a state; what is not answered stays, where it still fits."""
+    if not given and ask is None:
+        raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change project --help lists them")
+    old = _about(guide, state)
+    settled = {**(old if given else {}), **given, "handlers": state["handlers"]}
+    answers = guide.resolve(settled, preferred=old, ask=None if given else ask)
+    about = guide.about(answers)
+    if unasked := [name for name in given if name not in about]:
+        raise UsageError(
+            f"{unasked[0]} is not asked about this project: none of its handlers needs it.",
+            "ws-scaffold list shows what there is",
+        )
+    return Change(guide, state, _with(guide, state, state["handlers"], about), ["change", "project", *flags(about)])
+
+
 def rename_handler(guide: Guide, state: State, name: str, new_name: str) -> Change:
     """Give an entry another name; it may have it already."""
     again = ["rename", "handler", spelled(name), spelled(new_name)]

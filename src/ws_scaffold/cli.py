@@ -92,6 +92,10 @@ def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParse
     _add_answers(change, guide, about_handler)
     _add_options(change, asks=True)
 
+    change_project = command("change", "project", "Change answers about the project")
+    _add_answers(change_project, guide, guide.names("project"))
+    _add_options(change_project, asks=True)
+
     rename = command("rename", "handler", "Call a handler something else")
     _add_handler(rename)
     rename.add_argument("new_name", help="what it will be called")
@@ -177,15 +181,18 @@ def _change(options: argparse.Namespace, root: Path) -> changes.Change:
     guide, state = _open(root)
     match options.command, noun:
         case "new", _:
-            return changes.new_handler(guide, state, options.name, _given(options, guide), _ask(options))
+            change = changes.new_handler(guide, state, options.name, _given(options, guide), _ask(options))
+        case "change", "project":
+            change = changes.change_project(guide, state, _given(options, guide), _ask(options))
         case "change", _:
-            return changes.change_handler(guide, state, options.name, _given(options, guide), _ask(options))
+            change = changes.change_handler(guide, state, options.name, _given(options, guide), _ask(options))
         case "rename", _:
-            return changes.rename_handler(guide, state, options.name, options.new_name)
+            change = changes.rename_handler(guide, state, options.name, options.new_name)
         case "remove", _:
-            return changes.remove_handler(guide, state, options.name)
+            change = changes.remove_handler(guide, state, options.name)
         case _:
-            return changes.update(guide, state, options.to, _data(options), _ask(options))
+            change = changes.update(guide, state, options.to, _data(options), _ask(options))
+    return change
 
 
 @dataclass(frozen=True)
@@ -196,6 +203,7 @@ class Outcome:
     plan: Plan
     written: bool
     again: str
+    """The command that would have asked nothing, where it would do the same once more."""
     next: str
     """The command to go on with, if there is an obvious one."""
     completed: list[Step]
@@ -269,7 +277,7 @@ def _abort(options: argparse.Namespace) -> Outcome:
             apply(tree, planned)
             forget_update(tree)
         left = unresolved(tree)
-    return Outcome(root, planned, not options.dry_run, _again(options, ["update", "--abort"]), "", completed, left, [])
+    return Outcome(root, planned, not options.dry_run, "", "", completed, left, [])
 
 
 def _difference(step: Step) -> str:
@@ -302,7 +310,8 @@ def _lines(outcome: Outcome, *, dry_run: bool) -> Iterator[str]:
     yield from _remarks(outcome)
     if outcome.next and outcome.written:
         yield f"next: {outcome.next}"
-    yield f"the same, without being asked: {outcome.again}"
+    if outcome.again:
+        yield f"the same, without being asked: {outcome.again}"
 
 
 def _remarks(outcome: Outcome) -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from ws_scaffold import diff3
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.formatting import PYPROJECT, Formatter, differ, find_ruff
-from ws_scaffold.moves import SIMILAR, Elsewhere, moved_folders, pairs, similarity
+from ws_scaffold.moves import SIMILAR, Elsewhere, moved_folders, pairs, respelling, similarity
 from ws_scaffold.render import ANSWERS_FILE, Files, Rendered
 from ws_scaffold.tree import Tree
 
@@ -160,6 +160,8 @@ class _Planner:
         self._versions = versions
         self._force = force
         self._folders: dict[str, str] = {}
+        self._respell: Callable[[bytes], bytes] = bytes
+        self._notes: list[str] = []
         self._followed: set[str] = set()  # files that the user has moved, and that have a step
         self._formatter: Formatter | None = None
         generated = versions.base.get(PYPROJECT)
@@ -169,7 +171,7 @@ class _Planner:
     @property
     def notes(self) -> tuple[str, ...]:
         """What the user should know."""
-        return tuple(self._formatter.notes) if self._formatter else ()
+        return (*self._notes, *(self._formatter.notes if self._formatter else ()))
 
     @cached_property
     def _elsewhere(self) -> Elsewhere:
@@ -180,6 +182,7 @@ class _Planner:
         base, theirs = self._versions.base, self._versions.theirs
         paired = pairs(base, theirs, self._versions.renamed, other_template=self._versions.other_template)
         self._folders = moved_folders(paired)
+        self._respell = respelling(self._folders, base)
         if self._formatter:
             self._formatter.warm_up(self._to_be_formatted(paired))
         for path, new_path in paired:
@@ -196,6 +199,7 @@ class _Planner:
         yield from self._unknown_files_of_who_goes()
         for folder, target in self._folders.items():
             yield from self._unknown_files_of_what_moves(folder, target)
+        self._notes += self._files_with_old_names() if self._folders else []
 
     def _to_be_formatted(self, paired: list[tuple[str, str | None]]) -> Iterator[tuple[str, bytes]]:
         for path, new_path in paired:
@@ -325,8 +329,8 @@ class _Planner:
             return ("same" if ours == theirs else "update" if ours == base else "replace"), theirs
         if diff3.holds_markers(ours):
             return "unresolved", ours
-        ours = rename(ours)
-        merged = diff3.merge(rename(base), ours, theirs)
+        ours = self._respell(rename(ours))
+        merged = diff3.merge(self._respell(rename(base)), ours, theirs)
         if merged.conflicts:
             return "conflict", merged.content
         return ("same" if merged.content == ours else "merge"), merged.content
@@ -360,7 +364,19 @@ class _Planner:
         """Yield what happens to files of the user's in a folder whose generated files all move to another one."""
         for path in self._unknown_files([folder]):
             content = self._tree.read(path)
-            yield from self._move(Step("move", path, content, content), f"{target}{path[len(folder) :]}")
+            after = None if content is None else self._respell(content)
+            yield from self._move(Step("move", path, content, after), f"{target}{path[len(folder) :]}")
+
+    def _files_with_old_names(self) -> list[str]:
+        """Return a word about each file of the user's that stays where it is, and imports what does not."""
+        known = {*self._versions.whole_base(), *self._followed}
+        moved = tuple(f"{folder}/" for folder in self._folders)
+        return [
+            f"{path} imports what has moved"
+            for path in self._tree.below(".")
+            if path.endswith(".py") and path not in known and not path.startswith(moved)
+            if (content := self._tree.read(path)) and self._respell(content) != content
+        ]
 
     def _unknown_files(self, folders: list[str]) -> Iterator[str]:
         for folder in folders:

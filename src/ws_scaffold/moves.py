@@ -1,7 +1,8 @@
 """Which file is which: what the template has given another path, and what the user has put elsewhere."""
 
+import re
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import PurePosixPath
 
@@ -77,6 +78,31 @@ def moved_folders(paired: Iterable[Pair]) -> dict[str, str]:
                 targets.setdefault(folder, set()).add(new_path.removesuffix(f"/{rest}"))
     moved = {folder: next(iter(to)) for folder, to in targets.items() if len(to) == 1 and to != {folder}}
     return {folder: to for folder, to in moved.items() if str(PurePosixPath(folder).parent) not in moved}
+
+
+def respelling(folders: Mapping[str, str], generated: Container[str]) -> Callable[[bytes], bytes]:
+    """Return what gives imports of the packages in moved folders, and their names in quotes, the new spelling."""
+
+    def package(folder: str) -> bytes:
+        path = PurePosixPath(folder)
+        above = [path]
+        while f"{above[-1].parent}/__init__.py" in generated:
+            above.append(above[-1].parent)
+        return ".".join(it.name for it in reversed(above)).encode()
+
+    packages = {
+        package(folder): b".".join([*package(folder).split(b".")[:-1], PurePosixPath(target).name.encode()])
+        for folder, target in folders.items()
+        if f"{folder}/__init__.py" in generated and PurePosixPath(folder).parent == PurePosixPath(target).parent
+    }
+
+    def respell(text: bytes) -> bytes:
+        for old, new in packages.items():
+            text = re.sub(rb"(?m)^([ \t]*(?:from|import)[ \t]+)" + re.escape(old) + rb"\b", rb"\1" + new, text)
+            text = re.sub(rb"([\"'])" + re.escape(old) + rb"(?=\.\w)", rb"\1" + new, text)
+        return text
+
+    return respell
 
 
 class Elsewhere:
