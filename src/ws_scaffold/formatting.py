@@ -7,6 +7,7 @@ rules that ruff can mend, the order of imports among them.
 
 import os
 import shutil
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -51,10 +52,8 @@ def differ(tree: Tree, generated: bytes | None, paths: set[str]) -> bool:
 
 
 def find_ruff(root: Path) -> str | None:
-    """Return the project's own ruff, or else the one that is active, or on the path; None where there is none."""
-    places = [root / ".venv"]
-    if active := os.environ.get("VIRTUAL_ENV"):
-        places.append(Path(active))
+    """Return the project's own ruff, else one that is active, or installed beside us, or on the path; or None."""
+    places = [root / ".venv", Path(os.environ.get("VIRTUAL_ENV") or root), Path(sys.prefix)]
     folder = "Scripts" if os.name == "nt" else "bin"
     for place in places:
         if found := shutil.which("ruff", path=str(place / folder)):
