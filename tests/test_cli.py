@@ -2,14 +2,9 @@
 
 import json
 import os
-import pty
-import re
-import select
 import shutil
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +13,7 @@ import yaml
 
 from conftest import Command
 from projects import REPOSITORY, handlers_of, questions
+from terminal import ENTER, at_a_terminal, words
 from trees import contents
 from ws_scaffold import __version__
 from ws_scaffold.changes import spelled
@@ -215,6 +211,38 @@ def test_change_of_the_interface_leaves_the_service_alone(command: Command, proj
     assert "service.py" not in out
 
 
+def test_change_of_the_package_moves_it_with_all_that_is_in_it(command: Command, project: Path) -> None:
+    (project / "src/desk/prices.py").write_text("from desk.app import app\n")
+    (project / "tests/test_prices.py").write_text("from desk.prices import app\n")
+    app = project / "src/desk/app.py"
+    app.write_text(f"{app.read_text()}\nimport desk.prices  # mine\n")
+    code, out, _ = command("change", "project", "--package-name", "trading")
+    assert code == 0
+    assert "move      src/trading/prices.py (from src/desk/prices.py)" in out.splitlines()
+    assert "note: tests/test_prices.py imports what has moved" in out.splitlines()
+    assert not (project / "src/desk").exists()
+    assert (project / "src/trading/prices.py").read_text() == "from trading.app import app\n"
+    assert (project / "src/trading/app.py").read_text().endswith("\nimport trading.prices  # mine\n")
+    assert 'packages = ["src/trading"]' in (project / "pyproject.toml").read_text()
+    assert command("change", "project", "--package-name", "trading")[1].startswith("nothing changes: ")
+
+
+def test_change_of_the_projects_name_reaches_edited_files(command: Command, project: Path) -> None:
+    readme = project / "README.md"
+    readme.write_text(f"{readme.read_text()}\nMine.\n")
+    assert command("change", "project", "--project-name", "Trading Desk")[0] == 0
+    assert readme.read_text().startswith("# Trading Desk\n")
+    assert readme.read_text().endswith("\nMine.\n")
+    assert command("change", "project") == (
+        2,
+        "",
+        (
+            "ws-scaffold: There is nothing to change.\n"
+            "  try: name an answer; ws-scaffold change project --help lists them\n"
+        ),
+    )
+
+
 def test_rename(command: Command, project: Path) -> None:
     service = project / "src/desk/ws/chat/service.py"
     service.write_text(service.read_text() + "\n# mine\n")
@@ -338,48 +366,25 @@ def test_flag_is_there_for_every_question_of_the_guide(tmp_path: Path) -> None:
         assert name == "handler_name" or hasattr(options, name)
 
 
-def at_a_terminal(arguments: list[str], folder: Path, keys: bytes, **environment: str) -> str:
+def run_at_a_terminal(arguments: list[str], folder: Path, keys: bytes = ENTER, **environment: str) -> str:
     """Run the command at a terminal, press the keys where it waits, and return what it shows."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (50, 250))
-    shown = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ws_scaffold", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "TERM": "xterm", **environment},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.4)[0]:
-                try:
-                    shown += os.read(ours, 65536)
-                except OSError:  # the other end is closed
-                    break
-            else:
-                os.write(ours, keys)
-        process.kill()
-    os.close(ours)
-    return shown.decode(errors="replace")
+    command = [sys.executable, "-m", "ws_scaffold", *arguments]
+    return at_a_terminal(command, folder, keys, PYTHONPATH=str(REPOSITORY / "src"), **environment)
 
 
 def test_terminal_is_asked_what_is_missing_in_the_words_of_the_guide(project: Path) -> None:
-    shown = at_a_terminal(["new", "handler", "feed", "--direction", "push"], project, b"\r")
-    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", shown).split())
-    assert "What is in a message?" in words
-    assert "Which of Litestar's interfaces? I recommend stream." in words
-    assert questions()["interfaces"]["default"]["stream"]["reason"] in words
-    assert "Who sends messages?" not in words
+    shown = words(run_at_a_terminal(["new", "handler", "feed", "--direction", "push"], project))
+    assert "What is in a message?" in shown
+    assert "Which of Litestar's interfaces? I recommend stream." in shown
+    assert questions()["interfaces"]["default"]["stream"]["reason"] in shown
+    assert "Who sends messages?" not in shown
     assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "typed", "transport": "text"}
 
 
 def test_colours_are_for_terminals_that_want_them(command: Command, project: Path) -> None:
     assert "\x1b[" not in command("new", "handler", "one", "--defaults")[1]
-    assert "\x1b[32mcreate" in at_a_terminal(["new", "handler", "two", "--defaults"], project, b"")
-    assert "\x1b[" not in at_a_terminal(["new", "handler", "three", "--defaults"], project, b"", NO_COLOR="1")
+    assert "\x1b[32mcreate" in run_at_a_terminal(["new", "handler", "two", "--defaults"], project, b"")
+    assert "\x1b[" not in run_at_a_terminal(["new", "handler", "three", "--defaults"], project, b"", NO_COLOR="1")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

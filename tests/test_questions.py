@@ -2,14 +2,8 @@
 
 import itertools
 import keyword
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +11,7 @@ import pytest
 import yaml
 
 from projects import HANDLERS, REPOSITORY, questions, render
+from terminal import at_a_terminal, words
 
 
 def state_of(project: Path) -> dict[str, Any]:
@@ -186,23 +181,7 @@ def test_every_keyword_is_refused() -> None:
 def test_terminal_shows_the_recommended_interface_and_why(template: Path, tmp_path: Path) -> None:
     """Accept every default at a real terminal, but for the direction."""
     command = (sys.executable, "-m", "copier", "copy", "--vcs-ref=HEAD", "-d", "direction=duplex", template, "demo")
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (50, 250))
-    shown = ""
-    with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.5)[0]:
-                try:
-                    shown += os.read(ours, 65536).decode(errors="replace")
-                except OSError:  # the other end is closed
-                    break
-            else:
-                os.write(ours, b"\r")  # it waits for an answer
-        process.kill()
-    os.close(ours)
-    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", shown).split())
-    assert "Which of Litestar's interfaces? I recommend duplex-listener." in words
-    assert questions()["interfaces"]["default"]["duplex-listener"]["reason"] in words
+    shown = words(at_a_terminal(command, tmp_path))
+    assert "Which of Litestar's interfaces? I recommend duplex-listener." in shown
+    assert questions()["interfaces"]["default"]["duplex-listener"]["reason"] in shown
     assert state_of(tmp_path / "demo")["handlers"][0]["interface"] == "duplex-listener"

@@ -13,6 +13,7 @@ import yaml
 
 from conftest import Command
 from projects import HANDLERS, REPOSITORY, commit, copy_of_the_working_tree, handlers_of, run
+from terminal import at_a_terminal, words
 from trees import command, contents, tree
 from ws_scaffold import releases
 
@@ -226,6 +227,25 @@ def test_new_key_of_the_state_is_there_for_new_handlers(command: Command, old: P
     assert command("new", "handler", "talk", "--defaults")[0] == 0
     assert [entry.get("colour") for entry in handlers_of(old)] == [None, None, "red"]
     assert "# Mended, in red: listener." in (old / "src/desk/ws/talk/handler.py").read_text()
+
+
+def test_terminal_is_asked_what_is_new_and_nothing_else(old: Path) -> None:
+    arguments = (sys.executable, "-m", "ws_scaffold", "update", "--to", "v0.0.2")
+    shown = words(at_a_terminal(arguments, old, PYTHONPATH=str(REPOSITORY / "src")))
+    assert "In which mood is it?" in shown
+    assert "called" not in shown.partition(" brings:")[0]
+    assert "Who sends messages?" not in shown
+    assert (old / "README.md").read_text().endswith("The mood is good.\n")
+
+
+def test_copier_asks_at_the_terminal_what_is_about_the_project(old: Path) -> None:
+    commit(old)
+    command = (sys.executable, "-m", "copier", "update", "--vcs-ref", "v0.0.2")
+    shown = words(at_a_terminal(command, old))
+    assert "In which mood is it?" in shown
+    assert "Who sends messages?" not in shown
+    assert (old / "README.md").read_text().endswith("The mood is good.\n")
+    assert [it["name"] for it in handlers_of(old)] == ["chat", "feed"]
 
 
 @pytest.mark.parametrize(

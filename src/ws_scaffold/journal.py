@@ -71,7 +71,8 @@ def resume(tree: Tree) -> list[Step]:
 
     A file that was changed since is left as it is.
     """
-    tree.forget(JOURNAL)
+    for path in (JOURNAL, UNDO, OWN_IGNORE):
+        tree.forget(path)
     journal = tree.read(JOURNAL)
     if journal is None:
         return []
@@ -126,11 +127,14 @@ def undoing(tree: Tree) -> Plan:
     record = json.loads(kept)
     files = record["files"]
     states = {file["path"]: file for file in files}
+    state = tree.read(ANSWERS_FILE)
+    if state == _unpacked(states[ANSWERS_FILE]["before"]):  # a run that was interrupted has undone it
+        return Plan(())
     if record["head"] != (now := head(tree.root)):
         raise ScaffoldError(
             "Something was committed since the update; nothing was written.", f"git revert {(now or 'HEAD')[:7]}"
         )
-    if _digest(tree.read(ANSWERS_FILE)) != states[ANSWERS_FILE]["after"]:
+    if _digest(state) != states[ANSWERS_FILE]["after"]:
         raise ScaffoldError(
             f"{ANSWERS_FILE} has changed since the update; nothing was written.",
             "undo what changed it, or bring back single files with git",
@@ -155,6 +159,6 @@ def _undone(tree: Tree, file: dict[str, Any]) -> Iterator[Step]:
 
 def forget_update(tree: Tree) -> None:
     """Drop what `remember` has kept, and the folder, unless it holds what was edited since."""
-    tree.delete(UNDO)
     if next(tree.below(ABORTED), None) is None:
         tree.delete(OWN_IGNORE)
+    tree.delete(UNDO)
