@@ -400,6 +400,23 @@ def test_file_that_both_have_made_is_a_conflict_and_not_lost(command: Command, o
     assert f"gone      {SERVICE} (it was deleted, and stays so)" in out.splitlines()
 
 
+def test_new_file_of_the_template_that_meets_one_of_the_users_stands_beside_it(
+    old: Path, versions: Path, command: Command
+) -> None:
+    work = old.parent / "work"
+    run("git", "clone", "--quiet", versions, work, cwd=old.parent)
+    (work / "template/project/notes.md").write_text("# Notes\n\nTheirs.\n")
+    tag(work, "v1.0.0")
+    replace(old / ".copier-answers.yml", f"_src_path: {versions}", f"_src_path: {work}")
+    (old / "notes.md").write_text("# Notes\n\nMine.\n")
+    before = tree(old)
+    code, out, _ = command("update")
+    assert (code, "conflict  notes.md (there was one of that name already)" in out.splitlines()) == (1, True)
+    assert (old / "notes.md").read_text() == "# Notes\n\n<<<<<<< ours\nMine.\n=======\nTheirs.\n>>>>>>> theirs\n"
+    command("update", "--abort")
+    assert tree(old) == before
+
+
 # Which version --------------------------------------------------------------------------------------------------------
 
 
