@@ -1,4 +1,4 @@
-"""A release: the wheel ships the guide and the templates, whole, needs nothing else, and its projects can be updated."""
+"""A release: the wheel ships the guide and the templates, whole, and its projects can be updated by both tools."""
 
 import subprocess
 import tarfile

@@ -574,6 +574,22 @@ def test_file_that_the_user_has_moved_gets_the_fix_there(command: Command, old: 
     assert not (old / CHAT).exists()
 
 
+def test_new_file_goes_where_its_folder_was_moved(command: Command, old: Path, versions: Path) -> None:
+    work = old.parent / "work"
+    run("git", "clone", "--quiet", versions, work, cwd=old.parent)
+    (service,) = (work / "template/project").rglob("logic.py.jinja")
+    service.with_name("errors.py.jinja").write_text('"""What can go wrong with {{ ws.name }}."""\n')
+    tag(work, "v1.0.0")
+    replace(old / ".copier-answers.yml", f"_src_path: {versions}", f"_src_path: {work}")
+    (old / "src/desk/realtime").mkdir()
+    (old / "src/desk/ws/chat").rename(old / "src/desk/realtime/chat")
+    assert command("update")[0] == 0
+    assert (old / "src/desk/realtime/chat/errors.py").is_file()
+    assert "# Mended, in blue: listener." in (old / "src/desk/realtime/chat/handler.py").read_text()
+    assert not (old / "src/desk/ws/chat").exists()
+    assert (old / "src/desk/ws/feed/errors.py").is_file()
+
+
 def test_file_that_the_user_has_moved_where_the_template_moves_it(command: Command, old: Path) -> None:
     moved = old / SERVICE.replace("service", "logic")
     (old / SERVICE).rename(moved)

@@ -195,7 +195,7 @@ class _Planner:
         old_paths = {new_path for _, new_path in paired}
         for path, new in theirs.items():
             if path not in old_paths:
-                yield self._created(path, new)
+                yield self._created(self._followed_folder(path), new)
         yield from self._unknown_files_of_who_goes()
         for folder, target in self._folders.items():
             yield from self._unknown_files_of_what_moves(folder, target)
@@ -235,6 +235,20 @@ class _Planner:
             there = " or ".join(candidates)
             return Step("gone", path, note=f"it may have been moved to {there}; the change reaches none of them")
         return Step("gone", path, note="it was deleted, and stays so")
+
+    def _followed_folder(self, path: str) -> str:
+        """Return where a new file goes: with its folder, if the user has moved all that was generated in it."""
+        folder = PurePosixPath(path).parent
+        if (self._tree.root / folder).is_dir() or not self._versions.base:
+            return path
+        targets: set[str] = set()
+        for sibling in self._versions.whole_base():
+            if PurePosixPath(sibling).parent == folder:
+                candidates = [PurePosixPath(it) for it in self._elsewhere.candidates(sibling)]
+                if [it.name for it in candidates] != [PurePosixPath(sibling).name]:
+                    return path
+                targets.add(str(candidates[0].parent))
+        return f"{targets.pop()}/{PurePosixPath(path).name}" if len(targets) == 1 else path
 
     def _created(self, path: str, new: Rendered) -> Step:
         ours = self._tree.read(path)
