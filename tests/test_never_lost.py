@@ -262,7 +262,7 @@ class Template:
             case "add":
                 added = self.service().with_name(f"extra_{self.version}.py.jinja")
                 added.write_text(f'"""An extra of {{{{ ws.name }}}}."""\n\nVERSION = {self.version}\n')
-                self.added.append(added)
+                self.added = [*(it for it in self.added if it != added), added]
             case "rename":
                 path = self.service()
                 renamed = path.with_name(f"service_{self.version}.py.jinja")
