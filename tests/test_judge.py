@@ -12,7 +12,7 @@ from ws_scaffold.guide import Guide
 from ws_scaffold.project import load_state
 from ws_scaffold.render import Project
 
-ABOUT = {"project_name": "Trading Desk"}
+ABOUT = {"project_name": "Trading Desk", "asyncapi": "yes"}
 
 SEQUENCES = {
     "every command": (
@@ -97,10 +97,13 @@ def test_a_first_handler_is_answered_and_rendered_as_copier_does(
     assert rendered(template, project) == written(project)
 
 
+@pytest.mark.parametrize("asyncapi", ["yes", "no"])
 @pytest.mark.parametrize("count", [0, 2, 5, len(HANDLERS)])
-def test_any_number_of_handlers_is_rendered_as_copier_does(template: Path, tmp_path: Path, count: int) -> None:
+def test_any_number_of_handlers_is_rendered_as_copier_does(
+    template: Path, tmp_path: Path, count: int, asyncapi: str
+) -> None:
     handlers: list[Any] = HANDLERS[:: -(len(HANDLERS) // count)][:count] if count else []
-    project = render(template, tmp_path / "project", {**ABOUT, "handlers": handlers})
+    project = render(template, tmp_path / "project", {**ABOUT, "asyncapi": asyncapi, "handlers": handlers})
     assert sorted(load_state(project)["handlers"], key=str) == sorted(handlers, key=str)
     assert rendered(template, project) == written(project)
 

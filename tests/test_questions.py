@@ -63,7 +63,7 @@ def test_readme_has_the_interfaces_of_the_guide() -> None:
 def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "trading-desk", {"project_name": "Trading Desk"})
     state = state_of(project)
-    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "handlers"]
+    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "asyncapi", "handlers"]
     assert state["package_name"] == "trading_desk"
     assert state["handlers"] == [{"name": "chat", "interface": "listener", "payload": "typed", "transport": "text"}]
     first = {"name", "interface", "payload", "transport"}
