@@ -123,6 +123,20 @@ def test_commands_lead_where_a_fresh_copy_and_an_update_lead(
     assert run("git", "status", "--porcelain", cwd=project).stdout == ""
 
 
+def test_project_from_before_the_question_stays_as_it_is(template: Path, tmp_path: Path) -> None:
+    """An update brings no document that nobody asked for; a new project has it."""
+    handlers: list[Any] = HANDLERS[:3]
+    project = render(template, tmp_path / "project", {"handlers": handlers})
+    before = tree(project)
+    answers = project / ".copier-answers.yml"
+    assert "asyncapi: 'no'\n" in answers.read_text()
+    answers.write_text(answers.read_text().replace("asyncapi: 'no'\n", ""))
+    commit(project)
+    copier.run_update(project, defaults=True, overwrite=True, quiet=True, vcs_ref="HEAD")
+    assert tree(project) == before
+    assert "asyncapi: 'yes'\n" in (render(template, tmp_path / "new", {}) / answers.name).read_text()
+
+
 def test_a_later_version_arrives_with_an_update_and_the_next_command_is_of_that_version(tmp_path: Path) -> None:
     """Up to the update, the command adds what the project's own version would have: it fetches that version."""
     (tmp_path / "template").mkdir()
