@@ -34,7 +34,8 @@ def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(comm
         "next: cd desk && uv run pytest",
         (
             "the same, without being asked: ws-scaffold new project desk --project-name 'Trading Desk' "
-            "--package-name trading_desk --asyncapi yes --handler-name chat --interface stream --payload typed --transport text"
+            "--package-name trading_desk --asyncapi yes --handler-name chat --interface stream --payload typed "
+            "--transport text"
         ),
     ]
     state = yaml.safe_load((tmp_path / "desk" / ".copier-answers.yml").read_text())
