@@ -85,6 +85,10 @@ def _typed(handler: Handler) -> bool:
     return _receives(handler) and handler["payload"] == "typed"
 
 
+def _has_a_dto(handler: Handler) -> bool:
+    return handler.get("contract") == "dto"
+
+
 def _raw(handler: Handler) -> bool:
     return _receives(handler) and handler["payload"] == "raw"
 
@@ -154,6 +158,16 @@ MUTANTS = (
     Mutant("invalid payload not survived", HANDLER, INVALID, "except KeyError", _typed),
     Mutant("deep nesting not survived", HANDLER, INVALID, "except ValueError", _typed),
     Mutant("frames of the other kind let in", HANDLER, r"import RawSocket", "import ClientSocket as RawSocket", _raw),
+    Mutant(
+        "field of the client's refused",
+        SCHEMAS,
+        r"(Message\(msgspec\.Struct)",
+        r"\1, forbid_unknown_fields=True",
+        _typed,
+    ),
+    # What is let out
+    Mutant("field not left out", SCHEMAS, r"exclude=\{.*\}", "exclude=set()", _has_a_dto),
+    Mutant("DTO forgotten", HANDLER, r"^ *return_dto=.*\n", "", _has_a_dto),
     # The websocket class
     Mutant("stock websocket class", SOCKET, r"def (send_wrapper|close|receive_data)\(", r"def unused_\1("),
     Mutant(

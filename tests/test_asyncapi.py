@@ -126,7 +126,12 @@ def test_every_message_of_a_handler_is_described(operations: Operations, handler
         operation = operations.get((path_of(handler["name"]), action), {"messages": []})
         messages = {it["name"]: it for it in operation["messages"]}
         expected = {} if not messages else expected_messages(handler, action)
-        assert {name: it["payload"].get("title", it["payload"]["type"]) for name, it in messages.items()} == expected
+        titles = {name: it["payload"].get("title", it["payload"]["type"]) for name, it in messages.items()}
+        if handler.get("contract") == "dto":  # its schema is of what the DTO leaves, and has a longer title
+            titles = {
+                name: title.removesuffix("ResponseBody_0").rpartition("_handler")[2] for name, title in titles.items()
+            }
+        assert titles == expected
         for name, message in messages.items():
             assert message["content_type"] == (typed if handler["payload"] == "typed" else raw)
             assert message["frames"] == handler["transport"]
