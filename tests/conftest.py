@@ -32,7 +32,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def everything(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project that holds every valid handler."""
-    answers = {"project_name": "Everything", "handlers": HANDLERS}
+    answers = {"project_name": "Everything", "asyncapi": "yes", "handlers": HANDLERS}
     return render(template, tmp_path_factory.mktemp("everything"), answers)
 
 

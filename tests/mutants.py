@@ -33,6 +33,9 @@ SCHEMAS = "src/demo/ws/{name}/schemas.py"
 DEPENDENCIES = "src/demo/ws/{name}/dependencies.py"
 SOCKET = "src/demo/ws/socket.py"
 APP = "src/demo/app.py"
+DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
+DOCUMENT = "src/demo/asyncapi.py"
+SETTINGS = "src/demo/settings.py"
 
 AS_EVENTS = r"aclosing\((connection\.events\(\))\)"
 INVALID = r"except \(ValueError, RecursionError\)"
@@ -80,6 +83,10 @@ def _own_loop(handler: Handler) -> bool:
 
 def _typed(handler: Handler) -> bool:
     return _receives(handler) and handler["payload"] == "typed"
+
+
+def _has_a_dto(handler: Handler) -> bool:
+    return handler.get("contract") == "dto"
 
 
 def _raw(handler: Handler) -> bool:
@@ -151,6 +158,16 @@ MUTANTS = (
     Mutant("invalid payload not survived", HANDLER, INVALID, "except KeyError", _typed),
     Mutant("deep nesting not survived", HANDLER, INVALID, "except ValueError", _typed),
     Mutant("frames of the other kind let in", HANDLER, r"import RawSocket", "import ClientSocket as RawSocket", _raw),
+    Mutant(
+        "field of the client's refused",
+        SCHEMAS,
+        r"(Message\(msgspec\.Struct)",
+        r"\1, forbid_unknown_fields=True",
+        _typed,
+    ),
+    # What is let out
+    Mutant("field not left out", SCHEMAS, r"exclude=\{.*\}", "exclude=set()", _has_a_dto),
+    Mutant("DTO forgotten", HANDLER, r"^ *return_dto=.*\n", "", _has_a_dto),
     # The websocket class
     Mutant("stock websocket class", SOCKET, r"def (send_wrapper|close|receive_data)\(", r"def unused_\1("),
     Mutant(
@@ -163,6 +180,15 @@ MUTANTS = (
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
     Mutant("a client that stopped reading is kept", SOCKET, r"^        loop\.call_later\(timeout, watch\)\n", ""),
     Mutant("shutdown does not wait", APP, r"^ *on_shutdown=\[wait_for_handlers\],\n", ""),
+    # What the document says, and to whom
+    Mutant("handler not described", HANDLER, r"^ *opt ?=.*\n", ""),
+    Mutant("replies not described", DOCUMENTED, r"^    replies=\{(.*|\n(        .*\n)+    )\},\n", "", _receives),
+    Mutant("errors not described", DOCUMENTED, r"^ *\"error\": .*\n", "", _typed),
+    Mutant("described at another path", DOCUMENTED, r"\"/ws/", '"/', _receives),
+    Mutant("document served in production", DOCUMENT, r"enabled=.*,", "enabled=True,"),
+    Mutant("production not the default", SETTINGS, r"= Environment\.PRODUCTION", "= Environment.DEVELOPMENT"),
+    Mutant("any environment taken", SETTINGS, r"if environment not in set\(Environment\)", "if not environment"),
+    Mutant("console without a server", DOCUMENT, r"\"servers\": .*\}\)", "})"),
     # What is told, and to whom
     Mutant("failure not logged", APP, r'log_exceptions="always"', 'log_exceptions="never"'),
 )
@@ -202,7 +228,7 @@ class Laboratory:
 
     def _sound(self, handler: Handler) -> Path:
         project = self._folder / handler["name"]
-        answers = {"project_name": "Demo", "package_name": "demo", "handlers": [handler]}
+        answers = {"project_name": "Demo", "package_name": "demo", "asyncapi": "yes", "handlers": [handler]}
         render(self._template, project, answers)
         done = run_own_tests(self._python, project)
         assert done.returncode == 0, f"{handler['name']} fails untouched:\n{done.stdout}"

@@ -18,7 +18,7 @@ UV = (sys.executable, "-m", "uv")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 Handler = dict[str, str]
-"""An entry of the state: name, interface, payload, transport, and codec where there is a choice of it."""
+"""An entry of the state: name, interface, payload, transport, codec where there is a choice of it, contract if dto."""
 
 
 @cache
@@ -26,6 +26,11 @@ def questions() -> dict[str, Any]:
     """Return what `copier.yml` asks."""
     content: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_text())
     return {name: question for name, question in content.items() if not name.startswith("_")}
+
+
+def _may_have_a_dto(handler: Handler) -> bool:
+    interface = questions()["interfaces"]["default"][handler["interface"]]
+    return not interface["no_dto"] and handler["payload"] == "typed" and handler.get("codec", "json") == "json"
 
 
 def _valid_handlers() -> list[Handler]:
@@ -38,8 +43,8 @@ def _valid_handlers() -> list[Handler]:
         handler = {"interface": interface, "payload": payload, "transport": transport}
         if payload == "typed" and transport == "binary":
             handler["codec"] = codec
-        if handler not in handlers:
-            handlers.append(handler)
+        contracts = [{}, {"contract": "dto"}] if _may_have_a_dto(handler) else [{}]
+        handlers += [handler | contract for contract in contracts if handler | contract not in handlers]
     return [{"name": "_".join(handler.values()).replace("-", "_")} | handler for handler in handlers]
 
 

@@ -30,7 +30,8 @@ def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(comm
         "next: cd desk && uv run pytest",
         (
             "the same, without being asked: ws-scaffold new project desk --project-name 'Trading Desk' "
-            "--package-name trading_desk --handler-name chat --interface stream --payload typed --transport text"
+            "--package-name trading_desk --asyncapi yes --handler-name chat --interface stream --payload typed "
+            "--transport text"
         ),
     ]
     state = yaml.safe_load((tmp_path / "desk" / ".copier-answers.yml").read_text())
@@ -43,6 +44,7 @@ def test_new_handler(command: Command, project: Path) -> None:
         (
             "update    README.md\n"
             "update    src/desk/ws/__init__.py\n"
+            "create    src/desk/ws/feed/asyncapi.py\n"
             "create    src/desk/ws/feed/__init__.py\n"
             "create    src/desk/ws/feed/dependencies.py\n"
             "create    src/desk/ws/feed/handler.py\n"

@@ -20,10 +20,10 @@ def state_of(project: Path) -> dict[str, Any]:
     return content
 
 
-def test_there_are_thirty_valid_handlers() -> None:
-    assert len(HANDLERS) == 30
+def test_there_are_thirty_two_valid_handlers() -> None:
+    assert len(HANDLERS) == 32
     per_interface = itertools.groupby(HANDLERS, key=lambda handler: handler["interface"])
-    assert [len(list(handlers)) for _, handlers in per_interface] == [5] * 6
+    assert [len(list(handlers)) for _, handlers in per_interface] == [7, 5, 5, 5, 5, 5]
 
 
 def test_every_question_that_is_asked_has_a_help_text() -> None:
@@ -36,7 +36,9 @@ def test_every_interface_has_its_templates_and_every_template_its_interface() ->
     assert folders == set(questions()["interfaces"]["default"])
     for folder in folders:
         files = {path.name for path in (REPOSITORY / "template" / "interfaces" / folder).iterdir()}
-        assert files == {f"{payload}.py.jinja" for payload in questions()["payload"]["choices"].values()}
+        forms = {*questions()["payload"]["choices"].values()}
+        forms |= set() if questions()["interfaces"]["default"][folder]["no_dto"] else {"dto"}
+        assert files == {f"{form}.py.jinja" for form in forms}
 
 
 def test_every_question_is_about_a_handler_or_about_the_project() -> None:
@@ -58,7 +60,7 @@ def test_readme_has_the_interfaces_of_the_guide() -> None:
 def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "trading-desk", {"project_name": "Trading Desk"})
     state = state_of(project)
-    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "handlers"]
+    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "asyncapi", "handlers"]
     assert state["package_name"] == "trading_desk"
     assert state["handlers"] == [{"name": "chat", "interface": "listener", "payload": "typed", "transport": "text"}]
     first = {"name", "interface", "payload", "transport"}
@@ -122,6 +124,32 @@ def test_codec_answers_what_it_implies(template: Path, tmp_path: Path) -> None:
         (
             {"codec": "json", "payload": "raw"},
             'codec "json" contradicts payload "raw": a raw message is not encoded at all',
+        ),
+        (
+            {"contract": "dto", "payload": "raw", "direction": "push"},
+            'contract "dto" contradicts payload "raw": a raw message has no fields',
+        ),
+        (
+            {"contract": "dto", "codec": "msgpack", "direction": "push"},
+            'contract "dto" contradicts codec "msgpack": Litestar encodes what a DTO passes on as JSON',
+        ),
+        (
+            {"contract": "dto"},
+            (
+                'contract "dto" contradicts interface "listener": '
+                "a function listener with a DTO works in one application of a process only"
+            ),
+        ),
+        (
+            {"contract": "dto", "interface": "listener-class"},
+            (
+                'contract "dto" contradicts interface "listener-class": '
+                "with a DTO, a message that does not fit closes the connection, and no error can be answered"
+            ),
+        ),
+        (
+            {"contract": "dto", "interface": "duplex-websocket"},
+            'contract "dto" contradicts interface "duplex-websocket": Litestar applies no DTO in a loop of your own',
         ),
     ],
 )

@@ -33,6 +33,12 @@ OF_A_HANDLER = {
     "tests/ws/test_{name}.py",
 }
 SCHEMAS = "src/{package}/ws/{name}/schemas.py"
+OF_ASYNCAPI = {
+    "src/{package}/asyncapi.py",
+    "src/{package}/settings.py",
+    "src/{package}/ws/{name}/asyncapi.py",
+    "tests/test_asyncapi.py",
+}
 
 # What a demanding reader of generated code may still not ask for.
 NOT_ASKED = {
@@ -65,10 +71,14 @@ def assert_formatted(project: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("asyncapi", ["yes", "no"])
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
-def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path: Path, handler: dict[str, str]) -> None:
-    project = render(template, tmp_path / "demo", {"handlers": [handler]})
+def test_every_handler_alone_renders_exactly_its_files(
+    template: Path, tmp_path: Path, handler: dict[str, str], asyncapi: str
+) -> None:
+    project = render(template, tmp_path / "demo", {"asyncapi": asyncapi, "handlers": [handler]})
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
+    expected |= OF_ASYNCAPI if asyncapi == "yes" else set()
     files = {path: content.decode() for path, content in contents(project).items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
@@ -82,18 +92,21 @@ def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path:
 
 @pytest.mark.parametrize("length", [1, 8, 40])
 @pytest.mark.parametrize("part", [0, 1])
-def test_names_of_any_length_render_to_formatted_files(template: Path, tmp_path: Path, length: int, part: int) -> None:
+@pytest.mark.parametrize("asyncapi", ["yes", "no"])
+def test_names_of_any_length_render_to_formatted_files(
+    template: Path, tmp_path: Path, length: int, part: int, asyncapi: str
+) -> None:
     names = ["handler_"[: length - 1] + letter if length < 40 else "x" * 39 + letter for letter in ascii_lowercase]
     handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::2], names, strict=False)]
     assert {len(handler["name"]) for handler in handlers} == {length}
-    answers = {"project_name": "p" * length, "package_name": "p" * length, "handlers": handlers}
+    answers = {"project_name": "p" * length, "package_name": "p" * length, "asyncapi": asyncapi, "handlers": handlers}
     assert_formatted(render(template, tmp_path / "demo", answers))
 
 
 def test_handlers_are_listed_as_an_import_sorter_lists_them(template: Path, tmp_path: Path) -> None:
     names = ["a10", "a2", "a_1", "a1b", "a", "a02", "b9_10", "b9_9", "bb", "b_b", "socket_x", "z1", "z01x"]
     handlers = [HANDLERS[0] | {"name": name} for name in names]
-    assert_formatted(render(template, tmp_path / "demo", {"handlers": handlers}))
+    assert_formatted(render(template, tmp_path / "demo", {"asyncapi": "yes", "handlers": handlers}))
 
 
 @pytest.mark.slow

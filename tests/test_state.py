@@ -16,7 +16,7 @@ from trees import contents
 UNDO = "  try: undo the last change to it, for example with git\n"
 LATER = "  try: update ws-scaffold: a later version has written it\n"
 
-HEAD = "_commit: v0.1.0\n_src_path: gh:org/ws-scaffold\nproject_name: desk\npackage_name: desk\n"
+HEAD = "_commit: v0.1.0\n_src_path: gh:org/ws-scaffold\nproject_name: desk\npackage_name: desk\nasyncapi: 'yes'\n"
 CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
 
 

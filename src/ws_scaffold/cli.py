@@ -369,7 +369,8 @@ def _list(options: argparse.Namespace) -> None:
 
 def _advise(options: argparse.Namespace) -> None:
     guide = Guide(own_template())
-    settled = {**dict.fromkeys(guide.names("project"), "demo"), ENTRY_NAME: "chat"}
+    named = [name for name in guide.names("project") if "choices" not in guide.questions[name]]
+    settled = {**dict.fromkeys(named, "demo"), ENTRY_NAME: "chat"}
     answers = guide.resolve({**settled, **_given(options, guide)}, ask=_ask(options))
     entry = changes.kept(guide.entry(answers))
     (handler,) = answers["websockets"]

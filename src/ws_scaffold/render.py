@@ -117,7 +117,8 @@ class Project:
                 contexts = (({**shared, variable: handler}, handler["name"]) for handler in handlers)
             for context, owner in contexts:
                 path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
-                yield source, context, owner, path
+                if PurePosixPath(path).name and not path.endswith("/"):  # a conditional name may leave none
+                    yield source, context, owner, path
 
     def places(self) -> set[str]:
         """Return the paths of all the project's files."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import AsyncGeneratorType, FrameType
 from typing import Any
 
+import msgspec
 from litestar import Litestar, get, put
 from litestar.params import FromQuery
 from litestar.types import Message, Receive, Scope, Send
@@ -35,7 +36,11 @@ demand = "none"
 
 def enlarged(message: Any) -> Any:
     """Return a message of the same kind that is too large for the buffers between server and client."""
-    return message.ljust(FLOOD) if isinstance(message, str | bytes) else {"flood": " " * FLOOD}
+    if isinstance(message, str | bytes):
+        return message.ljust(FLOOD)
+    if "type" in message.__struct_fields__:  # what a DTO encodes must be of its class
+        return msgspec.structs.replace(message, type=" " * FLOOD)
+    return {"flood": " " * FLOOD}
 
 
 async def disturbed(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:

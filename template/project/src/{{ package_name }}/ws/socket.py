@@ -21,6 +21,12 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     What is sent to such a client is dropped, the next receive raises ``WebSocketDisconnect``, ``iter_data()`` and
     its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, others say
     nothing, and none gives up on a client that keeps the connection and reads no more.
+
+    This is the one place for what is true of every connection, whatever its handler does: limits, time stamps, counts,
+    a log line when it ends. Override ``accept()``, ``receive_data()``, ``send_wrapper()`` or ``close()``, and call
+    ``super()``; but listeners accept with Litestar's own ``accept()``, whatever the class says. What one handler needs
+    belongs in its dependencies, who may connect in a guard, and what a message means in its service. The application
+    takes it as its ``websocket_class``; a handler that needs another one names a subclass, as `RawSocket` is.
     """
 
     send_timeout: float = 30.0
