@@ -18,7 +18,7 @@ UV = (sys.executable, "-m", "uv")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 Handler = dict[str, str]
-"""An entry of the state: name, interface, payload, transport, and codec where there is a choice of it."""
+"""An entry of the state: name, interface, payload, transport, codec where there is a choice of it, and guard."""
 
 
 @cache
@@ -38,9 +38,10 @@ def _valid_handlers() -> list[Handler]:
         handler = {"interface": interface, "payload": payload, "transport": transport}
         if payload == "typed" and transport == "binary":
             handler["codec"] = codec
-        if handler not in handlers:
-            handlers.append(handler)
-    return [{"name": "_".join(handler.values()).replace("-", "_")} | handler for handler in handlers]
+        for guard in asked["guard"]["choices"].values():
+            if (entry := handler | {"guard": guard}) not in handlers:
+                handlers.append(entry)
+    return [{"name": "_".join(handler.values()).replace("-", "_").removesuffix("_none")} | handler for handler in handlers]
 
 
 HANDLERS = _valid_handlers()
