@@ -44,7 +44,8 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self._settings: Settings = scope["litestar_app"].state["settings"]
         self._loop = asyncio.get_running_loop()
         self._sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when
-        self._receiving: dict[asyncio.Task[Any], float] = {}
+        self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
+        self._idle: asyncio.Task[Any] | None = None  # the one that was cancelled there, for a limit
         self._moved = monotonic()  # when a message was last received or sent
         super().__init__(scope, receive, send)
         # A timer a message would cost more than the message: note the time, and look now and then.
@@ -52,29 +53,32 @@ class ClientSocket(WebSocket[Any, Any, Any]):
 
     def receive_wrapper(self, receive: Receive) -> Receive:
         """Wrap ``receive``: a client that reaches a limit is closed, and has left."""
-        loop, receiving = self._loop, self._receiving
-        limit = self._settings.max_message_size
+        loop, limit = self._loop, self._settings.max_message_size
 
-        async def limited_receive() -> Any:
-            task = asyncio.current_task(loop)
-            assert task is not None
-            receiving[task] = 0
+        async def wrapped_receive() -> Any:
+            if self.connection_state == "disconnect":
+                raise WebSocketDisconnect(detail="the client has left")
+            self._receiving = task = asyncio.current_task(loop)
             try:
                 message: Any = await receive()
             except asyncio.CancelledError:
-                if task in receiving or task.uncancel():  # not by `find_overdue`, or not by that alone
+                if task is None or task is not self._idle or task.uncancel():  # not, or not only, by `find_overdue`
                     raise
                 return await self._give_up(WS_3008_TIMEOUT, "nothing was received or sent for too long")
             finally:
-                receiving.pop(task, None)
+                self._receiving = None
             self._moved = monotonic()
+            if message["type"] != "websocket.receive":
+                self.connection_state = "connect" if message["type"] == "websocket.connect" else "disconnect"
+                return message
+            self.connection_state = "receive"
             data = message.get("text") or message.get("bytes")
             # A character takes up to four bytes: what is short enough even then need not be encoded to know.
             if data and len(data) * 4 > limit and _size(data) > limit:
                 return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
             return message
 
-        return super().receive_wrapper(limited_receive)
+        return wrapped_receive
 
     async def _give_up(self, code: int, reason: str) -> Any:
         """Close the connection, and return what a receive returns of a client that has left."""
@@ -114,11 +118,14 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         patience = min(self._sending.values(), default=now) + self._settings.send_timeout - now
         if patience <= 0:
             self.connection_state = "disconnect"
-            _cancel(self._sending)
+            for task in list(self._sending):
+                del self._sending[task]
+                task.cancel()
         idle = self._moved + (self._settings.idle_timeout or inf) - now
         if idle <= 0:
-            if not self._sending:
-                _cancel(self._receiving)
+            if self._receiving and not self._sending:
+                self._idle = self._receiving
+                self._idle.cancel()
             self._moved = now  # a handler that sends, or does not even receive, is at work
             idle = self._settings.idle_timeout
         return min(patience, idle)
@@ -134,13 +141,6 @@ def _look_after(reference: weakref.ref[ClientSocket], loop: asyncio.AbstractEven
     socket = reference()
     if socket is not None and socket.connection_state != "disconnect":
         loop.call_later(socket.find_overdue(), _look_after, reference, loop)
-
-
-def _cancel(tasks: dict[asyncio.Task[Any], float]) -> None:
-    """Cancel tasks, which know by their absence that it was here."""
-    for task in list(tasks):
-        del tasks[task]
-        task.cancel()
 
 
 def _size(data: str | bytes) -> int:
