@@ -41,7 +41,14 @@ def _valid_handlers() -> list[Handler]:
         for guard in asked["guard"]["choices"].values():
             if (entry := handler | {"guard": guard}) not in handlers:
                 handlers.append(entry)
-    return [{"name": "_".join(handler.values()).replace("-", "_").removesuffix("_none")} | handler for handler in handlers]
+    return [{"name": _name(handler)} | handler for handler in handlers]
+
+
+def _name(handler: Handler) -> str:
+    """Return a name that says what the answers are, in the 40 letters that a name may have."""
+    form = handler.get("codec") or f"{handler['payload']}_{handler['transport']}"
+    words = [handler["interface"], form, handler["guard"]]
+    return "_".join(word for word in words if word != "none").replace("-", "_")
 
 
 HANDLERS = _valid_handlers()

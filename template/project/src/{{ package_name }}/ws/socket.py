@@ -19,8 +19,6 @@ from litestar.status_codes import (
 )
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..settings import Settings
-
 WS_3008_TIMEOUT = 3008  # in IANA's registry
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
@@ -41,7 +39,10 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     """What the connection is accepted with if the handler chooses nothing. For guards and dependencies to set."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._settings: Settings = scope["litestar_app"].state["settings"]
+        settings = scope["litestar_app"].state["settings"]
+        self._max_message_size: int = settings.max_message_size
+        self._idle_timeout: float = settings.idle_timeout
+        self._send_timeout: float = settings.send_timeout
         self._loop = asyncio.get_running_loop()
         self._sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when
         self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
@@ -53,7 +54,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
 
     def receive_wrapper(self, receive: Receive) -> Receive:
         """Wrap ``receive``: a client that reaches a limit is closed, and has left."""
-        loop, limit = self._loop, self._settings.max_message_size
+        loop, limit = self._loop, self._max_message_size
 
         async def wrapped_receive() -> Any:
             if self.connection_state == "disconnect":
@@ -115,19 +116,19 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     def find_overdue(self) -> float:
         """Cancel the tasks that have waited for too long, and return the seconds until others may have."""
         now = monotonic()
-        patience = min(self._sending.values(), default=now) + self._settings.send_timeout - now
+        patience = min(self._sending.values(), default=now) + self._send_timeout - now
         if patience <= 0:
             self.connection_state = "disconnect"
             for task in list(self._sending):
                 del self._sending[task]
                 task.cancel()
-        idle = self._moved + (self._settings.idle_timeout or inf) - now
+        idle = self._moved + (self._idle_timeout or inf) - now
         if idle <= 0:
             if self._receiving and not self._sending:
                 self._idle = self._receiving
                 self._idle.cancel()
             self._moved = now  # a handler that sends, or does not even receive, is at work
-            idle = self._settings.idle_timeout
+            idle = self._idle_timeout
         return min(patience, idle)
 
     async def close(self, code: int = WS_1000_NORMAL_CLOSURE, reason: str | None = None) -> None:
