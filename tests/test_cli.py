@@ -179,8 +179,9 @@ def test_outside_of_a_project(command: Command) -> None:
 def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp_path: Path) -> None:
     os.chdir(tmp_path)
     code, out, _ = command("-C", "desk/src/desk", "new", "handler", "feed")
-    again = "ws-scaffold -C desk/src/desk new handler feed --interface listener --payload typed --transport text --guard none"
-    assert (code, out.splitlines()[-1]) == (0, f"the same, without being asked: {again}")
+    again = "--interface listener --payload typed --transport text --guard none"
+    start = "the same, without being asked: ws-scaffold -C desk/src/desk new handler feed"
+    assert (code, out.splitlines()[-1]) == (0, f"{start} {again}")
     assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
 
 
@@ -274,25 +275,40 @@ def test_remove_with_force_leaves_nothing(command: Command, project: Path) -> No
     assert not (project / "tests/ws/test_chat.py").exists()
 
 
+def test_first_guard_brings_its_files_and_the_last_takes_them_along(command: Command, project: Path) -> None:
+    before = contents(project)
+    of_guards = {"src/desk/ws/guards.py", "tests/ws/test_guards.py"}
+    code, out, _ = command("change", "handler", "chat", "--guard", "token")
+    assert code == 0
+    assert {line.split()[1] for line in out.splitlines() if line.startswith("create ")} == of_guards
+    assert handlers_of(project)[0]["guard"] == "token"
+    assert contents(project).keys() == before.keys() | of_guards
+    code, out, _ = command("change", "handler", "chat", "--guard", "none")
+    assert code == 0
+    assert {line.split()[1] for line in out.splitlines() if line.startswith("delete ")} == of_guards
+    assert contents(project) == before
+
+
 def test_list(command: Command, project: Path) -> None:
     del project
     command("new", "handler", "chat_room", "--interface", "duplex-websocket", "--payload", "raw")
+    command("change", "handler", "chat", "--guard", "token")
     assert command("list") == (
         0,
         (
-            "chat       /ws/chat  listener, typed, JSON in text frames\n"
+            "chat       /ws/chat  listener, typed, JSON in text frames, for who knows the token\n"
             "           Each message is answered, so the handler is a function of one message; "
             "Litestar runs the receive loop.\n"
-            "chat_room  /ws/chat-room  duplex-websocket, raw text\n"
+            "chat_room  /ws/chat-room  duplex-websocket, raw text, for everybody\n"
             "           Both send whenever they like: your own receive loop and the stream share one task group.\n"
         ),
         "",
     )
     code, out, _ = command("list", "--json")
     assert code == 0
-    assert [(it["name"], it["path"]) for it in json.loads(out)["handlers"]] == [
-        ("chat", "/ws/chat"),
-        ("chat_room", "/ws/chat-room"),
+    assert [(it["name"], it["path"], it["guard"]) for it in json.loads(out)["handlers"]] == [
+        ("chat", "/ws/chat", "token"),
+        ("chat_room", "/ws/chat-room", "none"),
     ]
     command("remove", "handler", "chat")
     command("remove", "handler", "chat_room")
@@ -305,7 +321,8 @@ def test_guide_recommends_says_why_prints_the_command_and_writes_nothing(command
         (
             "stream: @websocket_stream, typed, MessagePack in binary frames\n"
             "Only the server sends, so the handler is a generator; Litestar listens for the disconnect meanwhile.\n"
-            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack --guard none\n"
+            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack "
+            "--guard none\n"
         ),
         "",
     )
