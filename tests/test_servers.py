@@ -407,6 +407,14 @@ def test_project_runs_as_generated(kind: str, everything: Path, tmp_path: Path) 
         assert_failed(server)
 
 
+def test_setting_that_cannot_be_ends_the_start_in_a_sentence(everything: Path) -> None:
+    environ = {"EVERYTHING_IDLE_TIMEOUT": "soon", "PYTHONPATH": "src"}
+    done = run(sys.executable, "-m", "everything", cwd=everything, timeout=DEADLINE, env=environ)
+    sentence = 'EVERYTHING_IDLE_TIMEOUT is "soon", but takes a number of seconds, or 0 for never'
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (2, f"everything: error: {sentence}")
+    assert "Traceback" not in done.stdout
+
+
 def test_message_that_is_too_large_closes(generated_server: Server) -> None:
     async def too_large(client: Client) -> None:
         client.announce(MEBIBYTE + 1)
