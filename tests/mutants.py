@@ -1,7 +1,7 @@
 """Break every generated handler in every way we know; its own generated tests must notice.
 
 ``python tests/mutants.py`` tries every mutant on every handler. ``python tests/mutants.py covering`` tries every mutant
-once on every interface that it applies to, and every handler at least once.
+once on every interface that it applies to and that may make a difference, and every handler at least once.
 """
 
 import re
@@ -35,6 +35,8 @@ SOCKET = "src/demo/ws/socket.py"
 APP = "src/demo/app.py"
 DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
 DOCUMENT = "src/demo/asyncapi.py"
+ROUTER = "src/demo/ws/__init__.py"
+GUARDS = "src/demo/ws/guards.py"
 SETTINGS = "src/demo/settings.py"
 
 AS_EVENTS = r"aclosing\((connection\.events\(\))\)"
@@ -51,6 +53,8 @@ class Mutant:
     pattern: str
     replacement: str
     applies: Callable[[Handler], bool] = lambda _handler: True
+    everywhere: bool = True
+    """Whether the interface may make a difference; else the covering set has one in the place of all."""
 
     def apply(self, project: Path, handler: Handler) -> None:
         """Break the handler of a project; raise `LookupError` where there is nothing to break."""
@@ -91,6 +95,10 @@ def _has_a_dto(handler: Handler) -> bool:
 
 def _raw(handler: Handler) -> bool:
     return _receives(handler) and handler["payload"] == "raw"
+
+
+def _guarded(handler: Handler) -> bool:
+    return handler["guard"] == "token"
 
 
 MUTANTS = (
@@ -178,7 +186,8 @@ MUTANTS = (
         lambda handler: not _own_loop(handler) and not _duplex(handler) and not _raw(handler),
     ),
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
-    Mutant("a client that stopped reading is kept", SOCKET, r"^        loop\.call_later\(timeout, watch\)\n", ""),
+    Mutant("a client that stopped reading is kept", SOCKET, r"if patience <= 0:", "if False:"),
+    Mutant("nothing is looked after", SOCKET, r"^        _look_after\(.*\n", ""),
     Mutant("shutdown does not wait", APP, r"^ *on_shutdown=\[wait_for_handlers\],\n", ""),
     # What the document says, and to whom
     Mutant("handler not described", HANDLER, r"^ *opt ?=.*\n", ""),
@@ -186,14 +195,116 @@ MUTANTS = (
     Mutant("errors not described", DOCUMENTED, r"^ *\"error\": .*\n", "", _typed),
     Mutant("described at another path", DOCUMENTED, r"\"/ws/", '"/', _receives),
     Mutant("document served in production", DOCUMENT, r"enabled=.*,", "enabled=True,"),
-    Mutant("production not the default", SETTINGS, r"= Environment\.PRODUCTION", "= Environment.DEVELOPMENT"),
-    Mutant("any environment taken", SETTINGS, r"if environment not in set\(Environment\)", "if not environment"),
+    Mutant("production not the default", SETTINGS, r"(Environment =) \"production\"", r'\1 "development"'),
     Mutant("console without a server", DOCUMENT, r"\"servers\": .*\}\)", "})"),
+    # What one client may take
+    Mutant("size of a message not limited", SOCKET, r"if data and .*:", "if False:"),
+    Mutant(
+        "size of a message counted in characters", SOCKET, r"len\(data\.encode\(\)\)", "len(data)", everywhere=False
+    ),
+    Mutant("largest message refused", SOCKET, r"_size\(data\) > limit", "_size(data) >= limit", everywhere=False),
+    Mutant("idle connection kept", SOCKET, r"if idle <= 0:", "if False:"),
+    Mutant(
+        "idle connection closed with another code", SOCKET, r"^(WS_3008_TIMEOUT = )3008", r"\g<1>3000", everywhere=False
+    ),
+    Mutant("what is received does not count", SOCKET, r"^            self\._moved = monotonic\(\)\n", "", _pushes),
+    Mutant("what is sent does not count", SOCKET, r"= self\._moved = monotonic\(\)", "= monotonic()", _streams),
+    Mutant(
+        "handler at work taken for idle", SOCKET, r"finally:\n *self\._receiving = None", "finally:\n pass", _receives
+    ),
+    Mutant("connections not limited", APP, r"^ *middleware=\[LimitConnections\(\)\],\n", ""),
+    Mutant("connections not counted", SOCKET, r"^ *handlers\.add\(task\)\n", ""),
+    Mutant("connections counted for ever", SOCKET, r"handlers\.discard\(task\)", "pass"),
+    Mutant("one connection too many", SOCKET, r"len\(handlers\) >= limit", "len(handlers) > limit", everywhere=False),
+    Mutant("limit without a way to switch it off", SOCKET, r"if limit and ", "if ", everywhere=False),
+    Mutant(
+        "refused for their number without their subprotocol",
+        SOCKET,
+        r"next\(iter\(.*\), None\)",
+        "None",
+        everywhere=False,
+    ),
+    Mutant("environment ignored", SETTINGS, r"os\.environ\.get\(variable, \"\"\)", '""', everywhere=False),
+    Mutant("environment not checked", SETTINGS, r"msgspec\.convert\(value, .*\)", "value", everywhere=False),
+    # Who may connect
+    Mutant("guard skipped", HANDLER, r"^ *guards ?= ?\[require_token\],?\n", "", _guarded),
+    Mutant("guard lets everybody in", GUARDS, r"if not compare_digest\(.*\):", "if False:", _guarded, everywhere=False),
+    Mutant(
+        "beginning of a token accepted",
+        GUARDS,
+        r"compare_digest\((token\.encode\(\)), (expected\.encode\(\))\)",
+        r"\2.startswith(\1)",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant(
+        "token accepted with more behind it",
+        GUARDS,
+        r"compare_digest\((token\.encode\(\)), (expected\.encode\(\))\)",
+        r"\1.startswith(\2)",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("default token that works", GUARDS, r"if not expected:", "if False:", _guarded, everywhere=False),
+    Mutant(
+        "any scheme of authorization",
+        GUARDS,
+        r"if scheme\.lower\(\) == BEARER else None",
+        "",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant(
+        "token told in the handshake",
+        GUARDS,
+        r"(connection\.subprotocol =) BEARER",
+        r"\1 token",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("subprotocol not chosen", SOCKET, r"^ *message\[\"subprotocol\"\] = .*\n", " " * 16 + "pass\n", _guarded),
+    Mutant("origin ignored", ROUTER, r"^ *guards=\[guards\.check_origin\],\n", "", _guarded),
+    Mutant("scheme of an origin ignored", GUARDS, r'return f"\{scheme\}://', 'return f"', _guarded, everywhere=False),
+    Mutant("port of an origin ignored", GUARDS, r":\{port or .*\}\"", '"', _guarded, everywhere=False),
+    Mutant("origin compared as it is written", GUARDS, r"origin\.lower\(\)", "origin", _guarded, everywhere=False),
+    Mutant("origin that is none accepted", GUARDS, r"normal is None or ", "", _guarded, everywhere=False),
+    Mutant("allowed origins not allowed", GUARDS, r"\(own, \*allowed\)", "(own,)", _guarded, everywhere=False),
+    Mutant("own pages not allowed", GUARDS, r"\(own, \*allowed\)", "allowed", _guarded, everywhere=False),
+    Mutant(
+        "programs taken for pages",
+        GUARDS,
+        r"if origin is None:\n *return",
+        "if origin is None:\n        origin = ''",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("pages cannot ask why", ROUTER, r"^ *guards\.may_connect,\n", "", _guarded, everywhere=False),
+    Mutant(
+        "allowed pages cannot ask why", APP, r"allow_origins=list\(.*\)", "allow_origins=[]", _guarded, everywhere=False
+    ),
+    Mutant(
+        "start without a token not warned of",
+        APP,
+        r"^ *on_startup=\[warn_without_token\],\n",
+        "",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant(
+        "refusals logged as failures",
+        APP,
+        r"^ {16}(NotAuthorized|PermissionDenied)Exception,\n",
+        "",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("token shown", SETTINGS, r", repr=False", "", _guarded, everywhere=False),
     # What is told, and to whom
     Mutant("failure not logged", APP, r'log_exceptions="always"', 'log_exceptions="never"'),
 )
 
-CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in (HANDLER, SERVICE, DEPENDENCIES, SOCKET, APP))
+FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, GUARDS, ROUTER, APP, SETTINGS)
+CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in FILES)
 """Touch a file as a mutant does, and break nothing: these must survive."""
 
 IMPORTS = "import anyio\nfrom contextlib import nullcontext\n"
@@ -206,15 +317,15 @@ def all_runs() -> list[tuple[Mutant, Handler]]:
 
 
 def covering_runs() -> list[tuple[Mutant, Handler]]:
-    """Return every mutant once with every interface that it applies to; the forms of handlers take turns."""
+    """Return every mutant once with every interface that may make a difference; the forms of handlers take turns."""
     chosen: list[tuple[Mutant, Handler]] = []
     turns: dict[str, int] = {}
-    for mutant in MUTANTS:
-        for interface in dict.fromkeys(handler["interface"] for handler in HANDLERS):
+    for number, mutant in enumerate(MUTANTS):
+        interfaces = list(dict.fromkeys(handler["interface"] for handler in HANDLERS if mutant.applies(handler)))
+        for interface in interfaces if mutant.everywhere else [interfaces[number % len(interfaces)]]:
             fitting = [it for it in HANDLERS if it["interface"] == interface and mutant.applies(it)]
-            if fitting:
-                turns[interface] = turns.get(interface, -1) + 1
-                chosen.append((mutant, fitting[turns[interface] % len(fitting)]))
+            turns[interface] = turns.get(interface, -1) + 1
+            chosen.append((mutant, fitting[turns[interface] % len(fitting)]))
     return chosen
 
 

@@ -18,7 +18,8 @@ UV = (sys.executable, "-m", "uv")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 Handler = dict[str, str]
-"""An entry of the state: name, interface, payload, transport, codec where there is a choice of it, contract if dto."""
+"""An entry of the state: name, interface, payload, transport, codec where there is a choice of it, guard, contract if
+it is dto."""
 
 
 @cache
@@ -43,9 +44,18 @@ def _valid_handlers() -> list[Handler]:
         handler = {"interface": interface, "payload": payload, "transport": transport}
         if payload == "typed" and transport == "binary":
             handler["codec"] = codec
-        contracts = [{}, {"contract": "dto"}] if _may_have_a_dto(handler) else [{}]
-        handlers += [handler | contract for contract in contracts if handler | contract not in handlers]
-    return [{"name": "_".join(handler.values()).replace("-", "_")} | handler for handler in handlers]
+        for guard, contract in itertools.product(asked["guard"]["choices"].values(), ({}, {"contract": "dto"})):
+            entry = handler | {"guard": guard} | contract
+            if entry not in handlers and (not contract or _may_have_a_dto(handler)):
+                handlers.append(entry)
+    return [{"name": _name(handler)} | handler for handler in handlers]
+
+
+def _name(handler: Handler) -> str:
+    """Return a name that says what the answers are, in the 40 letters that a name may have."""
+    form = handler.get("codec") or f"{handler['payload']}_{handler['transport']}"
+    words = [handler["interface"], form, handler.get("contract", "none"), handler["guard"]]
+    return "_".join(word for word in words if word != "none").replace("-", "_")
 
 
 HANDLERS = _valid_handlers()

@@ -31,7 +31,7 @@ def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(comm
         (
             "the same, without being asked: ws-scaffold new project desk --project-name 'Trading Desk' "
             "--package-name trading_desk --asyncapi yes --handler-name chat --interface stream --payload typed "
-            "--transport text"
+            "--transport text --guard none"
         ),
     ]
     state = yaml.safe_load((tmp_path / "desk" / ".copier-answers.yml").read_text())
@@ -44,6 +44,7 @@ def test_new_handler(command: Command, project: Path) -> None:
         (
             "update    README.md\n"
             "update    src/desk/ws/__init__.py\n"
+            "update    tests/ws/test_limits.py\n"
             "create    src/desk/ws/feed/asyncapi.py\n"
             "create    src/desk/ws/feed/__init__.py\n"
             "create    src/desk/ws/feed/dependencies.py\n"
@@ -52,11 +53,17 @@ def test_new_handler(command: Command, project: Path) -> None:
             "create    tests/ws/test_feed.py\n"
             "update    .copier-answers.yml\n"
             "the same, without being asked: "
-            "ws-scaffold new handler feed --interface stream --payload raw --transport text\n"
+            "ws-scaffold new handler feed --interface stream --payload raw --transport text --guard none\n"
         ),
         "",
     )
-    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "raw", "transport": "text"}
+    assert handlers_of(project)[1] == {
+        "name": "feed",
+        "interface": "stream",
+        "payload": "raw",
+        "transport": "text",
+        "guard": "none",
+    }
 
 
 def test_same_command_twice_changes_nothing_and_says_so(command: Command, project: Path) -> None:
@@ -87,7 +94,7 @@ MALFORMED = "cannot be a handler's name: take up to 40 small letters, digits and
         ("class", '"class" is a Python keyword: take another name, such as my_class.'),
         ("queue", '"queue" would hide the module of that name: take another one, such as my_queue.'),
         ("litestar", '"litestar" would hide the module of that name: take another one, such as my_litestar.'),
-        ("socket", '"socket" is a name that Litestar injects: take another one, such as my_socket.'),
+        ("socket", '"socket" is a name with a meaning of its own here: take another one, such as my_socket.'),
         *((name, f'"{name}" {MALFORMED}') for name in ("2chat", "../chat", "/chat", "chat/../..", "x" * 41, "", ".")),
         ("\N{CYRILLIC SMALL LETTER ES}hat", f'"\N{CYRILLIC SMALL LETTER ES}hat" {MALFORMED}'),
     ],
@@ -169,8 +176,9 @@ def test_outside_of_a_project(command: Command) -> None:
 def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp_path: Path) -> None:
     os.chdir(tmp_path)
     code, out, _ = command("-C", "desk/src/desk", "new", "handler", "feed")
-    again = "ws-scaffold -C desk/src/desk new handler feed --interface listener --payload typed --transport text"
-    assert (code, out.splitlines()[-1]) == (0, f"the same, without being asked: {again}")
+    again = "--interface listener --payload typed --transport text --guard none"
+    start = "the same, without being asked: ws-scaffold -C desk/src/desk new handler feed"
+    assert (code, out.splitlines()[-1]) == (0, f"{start} {again}")
     assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
 
 
@@ -179,15 +187,21 @@ def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp
     [
         (
             ["--transport", "binary"],
-            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "json"},
+            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "json", "guard": "none"},
         ),
-        (["--interface", "websocket"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
-        (["--direction", "duplex"], {"interface": "duplex-listener", "payload": "typed", "transport": "text"}),
-        (["--control", "manual"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
-        (["--payload", "raw"], {"interface": "listener", "payload": "raw", "transport": "text"}),
+        (
+            ["--interface", "websocket"],
+            {"interface": "websocket", "payload": "typed", "transport": "text", "guard": "none"},
+        ),
+        (
+            ["--direction", "duplex"],
+            {"interface": "duplex-listener", "payload": "typed", "transport": "text", "guard": "none"},
+        ),
+        (["--control", "manual"], {"interface": "websocket", "payload": "typed", "transport": "text", "guard": "none"}),
+        (["--payload", "raw"], {"interface": "listener", "payload": "raw", "transport": "text", "guard": "none"}),
         (
             ["--codec", "msgpack", "--transport", "binary"],
-            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "msgpack"},
+            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "msgpack", "guard": "none"},
         ),
     ],
 )
@@ -290,25 +304,40 @@ def test_remove_with_force_leaves_nothing(command: Command, project: Path) -> No
     assert not (project / "tests/ws/test_chat.py").exists()
 
 
+def test_first_guard_brings_its_files_and_the_last_takes_them_along(command: Command, project: Path) -> None:
+    before = contents(project)
+    of_guards = {"src/desk/ws/guards.py", "tests/ws/test_guards.py"}
+    code, out, _ = command("change", "handler", "chat", "--guard", "token")
+    assert code == 0
+    assert {line.split()[1] for line in out.splitlines() if line.startswith("create ")} == of_guards
+    assert handlers_of(project)[0]["guard"] == "token"
+    assert contents(project).keys() == before.keys() | of_guards
+    code, out, _ = command("change", "handler", "chat", "--guard", "none")
+    assert code == 0
+    assert {line.split()[1] for line in out.splitlines() if line.startswith("delete ")} == of_guards
+    assert contents(project) == before
+
+
 def test_list(command: Command, project: Path) -> None:
     del project
     command("new", "handler", "chat_room", "--interface", "duplex-websocket", "--payload", "raw")
+    command("change", "handler", "chat", "--guard", "token")
     assert command("list") == (
         0,
         (
-            "chat       /ws/chat  listener, typed, JSON in text frames\n"
+            "chat       /ws/chat  listener, typed, JSON in text frames, for who knows the token\n"
             "           Each message is answered, so the handler is a function of one message; "
             "Litestar runs the receive loop.\n"
-            "chat_room  /ws/chat-room  duplex-websocket, raw text\n"
+            "chat_room  /ws/chat-room  duplex-websocket, raw text, for everybody\n"
             "           Both send whenever they like: your own receive loop and the stream share one task group.\n"
         ),
         "",
     )
     code, out, _ = command("list", "--json")
     assert code == 0
-    assert [(it["name"], it["path"]) for it in json.loads(out)["handlers"]] == [
-        ("chat", "/ws/chat"),
-        ("chat_room", "/ws/chat-room"),
+    assert [(it["name"], it["path"], it["guard"]) for it in json.loads(out)["handlers"]] == [
+        ("chat", "/ws/chat", "token"),
+        ("chat_room", "/ws/chat-room", "none"),
     ]
     command("remove", "handler", "chat")
     command("remove", "handler", "chat_room")
@@ -321,7 +350,8 @@ def test_guide_recommends_says_why_prints_the_command_and_writes_nothing(command
         (
             "stream: @websocket_stream, typed, MessagePack in binary frames\n"
             "Only the server sends, so the handler is a generator; Litestar listens for the disconnect meanwhile.\n"
-            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack\n"
+            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack "
+            "--guard none\n"
         ),
         "",
     )
@@ -380,7 +410,13 @@ def test_terminal_is_asked_what_is_missing_in_the_words_of_the_guide(project: Pa
     assert "Which of Litestar's interfaces? I recommend stream." in shown
     assert questions()["interfaces"]["default"]["stream"]["reason"] in shown
     assert "Who sends messages?" not in shown
-    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "typed", "transport": "text"}
+    assert handlers_of(project)[1] == {
+        "name": "feed",
+        "interface": "stream",
+        "payload": "typed",
+        "transport": "text",
+        "guard": "none",
+    }
 
 
 def test_colours_are_for_terminals_that_want_them(command: Command, project: Path) -> None:
@@ -428,7 +464,7 @@ def test_litestar_has_the_command_too(project: Path) -> None:
     )
     assert (done.returncode, done.stdout.splitlines()[0]) == (
         0,
-        "chat  /ws/chat  listener, typed, JSON in text frames",
+        "chat  /ws/chat  listener, typed, JSON in text frames, for everybody",
     ), done.stderr
 
 

@@ -20,10 +20,10 @@ def state_of(project: Path) -> dict[str, Any]:
     return content
 
 
-def test_there_are_thirty_two_valid_handlers() -> None:
-    assert len(HANDLERS) == 32
+def test_there_are_sixty_four_valid_handlers() -> None:
+    assert len(HANDLERS) == 64
     per_interface = itertools.groupby(HANDLERS, key=lambda handler: handler["interface"])
-    assert [len(list(handlers)) for _, handlers in per_interface] == [7, 5, 5, 5, 5, 5]
+    assert [len(list(handlers)) for _, handlers in per_interface] == [14, 10, 10, 10, 10, 10]
 
 
 def test_every_question_that_is_asked_has_a_help_text() -> None:
@@ -62,9 +62,9 @@ def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_
     state = state_of(project)
     assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "asyncapi", "handlers"]
     assert state["package_name"] == "trading_desk"
-    assert state["handlers"] == [{"name": "chat", "interface": "listener", "payload": "typed", "transport": "text"}]
-    first = {"name", "interface", "payload", "transport"}
-    assert first <= set(state["handlers"][0])
+    chat = {"name": "chat", "interface": "listener", "payload": "typed", "transport": "text", "guard": "none"}
+    assert state["handlers"] == [chat]
+    assert list(state["handlers"][0]) == list(chat)
 
 
 def test_project_is_named_after_its_folder(template: Path, tmp_path: Path) -> None:
@@ -171,7 +171,8 @@ def test_malformed_handler_name_is_refused_with_a_good_one(template: Path, tmp_p
     ("question", "name", "reason"),
     [
         ("handler_name", "class", "is a Python keyword: take another name, such as my_class"),
-        ("handler_name", "socket", "is a name that Litestar injects: take another one, such as my_socket"),
+        ("handler_name", "socket", "is a name with a meaning of its own here: take another one, such as my_socket"),
+        ("handler_name", "guards", "is a name with a meaning of its own here: take another one, such as my_guards"),
         ("handler_name", "queue", "would hide the module of that name: take another one, such as my_queue"),
         ("package_name", "async", "is a Python keyword: take another name, such as my_async"),
         ("package_name", "litestar", "would hide the module of that name: take another one, such as my_litestar"),

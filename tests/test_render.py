@@ -18,12 +18,19 @@ SHARED = {
     "src/{package}/__init__.py",
     "src/{package}/__main__.py",
     "src/{package}/app.py",
+    "src/{package}/settings.py",
     "src/{package}/ws/__init__.py",
     "src/{package}/ws/socket.py",
     "tests/__init__.py",
     "tests/conftest.py",
+    "tests/test_settings.py",
     "tests/ws/__init__.py",
     "tests/ws/session.py",
+    "tests/ws/test_limits.py",
+}
+OF_A_GUARDED_PROJECT = {
+    "src/{package}/ws/guards.py",
+    "tests/ws/test_guards.py",
 }
 OF_A_HANDLER = {
     "src/{package}/ws/{name}/__init__.py",
@@ -35,7 +42,6 @@ OF_A_HANDLER = {
 SCHEMAS = "src/{package}/ws/{name}/schemas.py"
 OF_ASYNCAPI = {
     "src/{package}/asyncapi.py",
-    "src/{package}/settings.py",
     "src/{package}/ws/{name}/asyncapi.py",
     "tests/test_asyncapi.py",
 }
@@ -53,6 +59,8 @@ NOT_ASKED = {
     "PLR2004": "a test is made of expected values",
     "RUF012": "Litestar reads the settings of a listener class from plain attributes",
     "S101": "tests assert, and one type is narrowed so",
+    "S105": "a test knows a token that opens nothing else",
+    "S106": "a test knows a token that opens nothing else",
     "TID252": "inside of a handler imports are relative: renaming it, or the package, touches none",
     "TRY003": "a message may be written where it is raised",
 }
@@ -79,6 +87,7 @@ def test_every_handler_alone_renders_exactly_its_files(
     project = render(template, tmp_path / "demo", {"asyncapi": asyncapi, "handlers": [handler]})
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
     expected |= OF_ASYNCAPI if asyncapi == "yes" else set()
+    expected |= OF_A_GUARDED_PROJECT if handler["guard"] == "token" else set()
     files = {path: content.decode() for path, content in contents(project).items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
@@ -91,13 +100,13 @@ def test_every_handler_alone_renders_exactly_its_files(
 
 
 @pytest.mark.parametrize("length", [1, 8, 40])
-@pytest.mark.parametrize("part", [0, 1])
+@pytest.mark.parametrize("part", range(3))
 @pytest.mark.parametrize("asyncapi", ["yes", "no"])
 def test_names_of_any_length_render_to_formatted_files(
     template: Path, tmp_path: Path, length: int, part: int, asyncapi: str
 ) -> None:
     names = ["handler_"[: length - 1] + letter if length < 40 else "x" * 39 + letter for letter in ascii_lowercase]
-    handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::2], names, strict=False)]
+    handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::3], names, strict=False)]
     assert {len(handler["name"]) for handler in handlers} == {length}
     answers = {"project_name": "p" * length, "package_name": "p" * length, "asyncapi": asyncapi, "handlers": handlers}
     assert_formatted(render(template, tmp_path / "demo", answers))

@@ -73,14 +73,16 @@ def test_package_name_cannot_lead_out_of_the_project(command: Command, project: 
 def test_older_state_gets_the_defaults_of_what_it_lacks(command: Command, project: Path) -> None:
     command("change", "handler", "chat", "--transport", "binary")
     path = project / ".copier-answers.yml"
-    path.write_text(path.read_text().replace("  codec: json\n", ""))
+    path.write_text(path.read_text().replace("  codec: json\n", "").replace("  guard: none\n", ""))
     before = contents(project)
     assert command("new", "handler", "feed", "--defaults")[0] == 0
     assert {path for path in before if contents(project)[path] != before[path]} == {
         ".copier-answers.yml",
         "README.md",
         "src/desk/ws/__init__.py",
+        "tests/ws/test_limits.py",
     }
+    assert [handler["guard"] for handler in handlers_of(project)] == ["none", "none"]
 
 
 @pytest.fixture

@@ -356,12 +356,14 @@ def _list(options: argparse.Namespace) -> None:
     guide, state = _open(find_root(options.folder.resolve()))
     handlers = Project(guide, state).handlers.values()
     if options.as_json:
-        keys = ("name", "interface", "direction", "payload", "transport", "reason")
-        _print_json({"handlers": [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]})
+        keys = ("name", "interface", "direction", "payload", "transport", "guard", "reason")
+        listed = [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]
+        _print_json({"handlers": listed})
         return
     width = max((len(it["name"]) for it in handlers), default=0)
     for it in handlers:
-        sys.stdout.write(f"{it['name']:{width}}  /ws{it['path']}  {it['interface']}, {it['message']}\n")
+        about = f"{it['interface']}, {it['message']}, for {it['who']}"
+        sys.stdout.write(f"{it['name']:{width}}  /ws{it['path']}  {about}\n")
         sys.stdout.write(f"{'':{width}}  {it['reason']}\n")
     if not handlers:
         sys.stdout.write("no handlers; ws-scaffold new handler NAME adds one\n")

@@ -83,7 +83,7 @@ class Project:
         """The answers about the project."""
         self._answers = guide.resolve(given(state))
         self._sources = list(_sources(guide))
-        self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {"handlers"}
+        self._per_handler = {name for name in self._answers if name.endswith("websockets")} | {"handlers"}
 
     @property
     def handlers(self) -> Mapping[str, Answers]:
@@ -117,7 +117,7 @@ class Project:
                 contexts = (({**shared, variable: handler}, handler["name"]) for handler in handlers)
             for context, owner in contexts:
                 path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
-                if PurePosixPath(path).name and not path.endswith("/"):  # a conditional name may leave none
+                if all(path.split("/")):  # a name that comes out empty is that of a file which this project lacks
                     yield source, context, owner, path
 
     def places(self) -> set[str]:

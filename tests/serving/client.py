@@ -14,7 +14,7 @@ from websockets.frames import Opcode
 
 from projects import Handler, questions
 
-from . import SECRET
+from . import SECRET, TOKEN
 from .server import DEADLINE, HOST, path_of
 
 
@@ -128,24 +128,32 @@ class Client:
         await self.end_the_stream()
 
 
+def handshake(port: int, handler: Handler, **options: Any) -> connect:
+    """Return a handshake with a handler; unless the options say otherwise, as one who may connect."""
+    welcome = {"subprotocols": ["bearer", TOKEN]} if handler["guard"] == "token" else {}
+    return connect(
+        f"ws://{HOST}:{port}{path_of(handler['name'])}",
+        **{
+            "compression": None,  # a flood of one letter would be no flood
+            "close_timeout": DEADLINE,
+            "max_queue": None,  # or a client that has much to read does not see that the server closes
+            "max_size": None,
+            "open_timeout": DEADLINE,
+            "ping_interval": None,
+            "proxy": None,
+            **welcome,
+            **options,
+        },
+    )
+
+
 @asynccontextmanager
 async def clients(port: int, handlers: Iterable[Handler]) -> AsyncGenerator[list[Client], None]:
     """Connect to these handlers, one client each, and leave no connection open behind the block."""
     async with AsyncExitStack() as stack, asyncio.timeout(3 * DEADLINE):
         connected = []
         for handler in handlers:
-            connection = await stack.enter_async_context(
-                connect(
-                    f"ws://{HOST}:{port}{path_of(handler['name'])}",
-                    compression=None,  # a flood of one letter would be no flood
-                    close_timeout=DEADLINE,
-                    max_queue=None,  # or a client that has much to read does not see that the server closes
-                    max_size=None,
-                    open_timeout=DEADLINE,
-                    ping_interval=None,
-                    proxy=None,
-                )
-            )
+            connection = await stack.enter_async_context(handshake(port, handler))
             stack.callback(connection.transport.abort)
             connected.append(Client(handler, connection))
         yield connected

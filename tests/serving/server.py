@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from . import SECRET
+from . import ALLOWED, SECRET, TOKEN
 
 TESTS = Path(__file__).parent.parent
 HOST = "127.0.0.1"
@@ -109,9 +109,9 @@ class Server:
         wait_until(lambda: [] if f"- mark {mark}\n" in self.log() else ["the log lags behind"], self.log)
         return counts
 
-    def begin(self, demand: str = "none", send_timeout: float = 30) -> None:
-        """Demand something of the services, and remember what there is before the scenario."""
-        self.request("PUT", f"/demand?{urlencode({'name': demand, 'send_timeout': send_timeout})}")
+    def begin(self, demand: str = "none", **limits: float) -> None:
+        """Demand something of the services, set other limits, and remember what there is before the scenario."""
+        self.request("PUT", f"/demand?{urlencode({'name': demand, 'limits': json.dumps(limits)})}")
         self.before = self.counts()
         self.idle = self.idle or self.before
         self.begun = len(self.output.read_text())
@@ -181,6 +181,8 @@ def serve(kind: str, project: Path, output: Path) -> Generator[Server, None, Non
         "PYTHONPATH": os.pathsep.join([str(project / "src"), str(TESTS)]),
         "PYTHONUNBUFFERED": "1",
         "REPORT": str(output.with_suffix(".json")),
+        "EVERYTHING_TOKEN": TOKEN,
+        "EVERYTHING_ALLOWED_ORIGINS": ALLOWED,
     }
     with (
         output.open("wb") as stream,

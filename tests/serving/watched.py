@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from types import AsyncGeneratorType, FrameType
 from typing import Any
@@ -28,10 +29,11 @@ from . import SECRET
 
 PACKAGE = "everything"
 INTERVAL = 0.01  # seconds between two events
+NEVER = 3600.0
 FLOOD = 512 * 1024  # bytes of a message that a client does not read: a few fill all buffers between the two
 
 demand = "none"
-"""What the services do besides what they were generated to do: "flood", "fail to reply", "fail to tell"."""
+"""What the services do besides what they were generated to do: "flood", "silence", "fail to reply", "fail to tell"."""
 
 
 def enlarged(message: Any) -> Any:
@@ -148,6 +150,7 @@ class Watch:
 
 
 app: Litestar = importlib.import_module(f"{PACKAGE}.app").app
+settings: Any = app.state["settings"]
 socket_class: Any = importlib.import_module(f"{PACKAGE}.ws.socket").ClientSocket
 watches = {
     it.name: Watch(it.name)
@@ -182,13 +185,14 @@ async def get_counts(mark: FromQuery[int]) -> dict[str, Any]:
 
 
 @put("/demand")
-async def put_demand(name: FromQuery[str], send_timeout: FromQuery[float]) -> None:
+async def put_demand(name: FromQuery[str], limits: FromQuery[str]) -> None:
     """Demand something of all connections from now on."""
     global demand  # noqa: PLW0603
     demand = name
-    socket_class.send_timeout = send_timeout
+    app.state["settings"] = replace(settings, **json.loads(limits))
     for watch in watches.values():
         watch.longest_send = 0
+        watch.service.interval = NEVER if name == "silence" else INTERVAL
 
 
 def note_sends() -> None:

@@ -2,15 +2,24 @@
 
 import asyncio
 import weakref
+from collections import defaultdict
+from math import inf
 from time import monotonic
 from typing import Any, Literal, overload
 
 from litestar import Litestar, WebSocket
+from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
-from litestar.status_codes import WS_1000_NORMAL_CLOSURE
-from litestar.types import Message, Receive, Scope, Send
+from litestar.middleware import ASGIMiddleware
+from litestar.status_codes import (
+    WS_1000_NORMAL_CLOSURE,
+    WS_1003_UNSUPPORTED_DATA,
+    WS_1009_MESSAGE_TOO_BIG,
+    WS_1013_TRY_AGAIN_LATER,
+)
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-WS_1003_UNSUPPORTED_DATA = 1003
+WS_3008_TIMEOUT = 3008  # in IANA's registry
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
@@ -22,6 +31,9 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, others say
     nothing, and none gives up on a client that keeps the connection and reads no more.
 
+    A client that sends too large a message, or with which nothing has been exchanged for too long, has left in the same
+    sense: it is closed with the code that says so. The settings have the limits.
+
     This is the one place for what is true of every connection, whatever its handler does: limits, time stamps, counts,
     a log line when it ends. Override ``accept()``, ``receive_data()``, ``send_wrapper()`` or ``close()``, and call
     ``super()``; but listeners accept with Litestar's own ``accept()``, whatever the class says. What one handler needs
@@ -29,33 +41,75 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     takes it as its ``websocket_class``; a handler that needs another one names a subclass, as `RawSocket` is.
     """
 
-    send_timeout: float = 30.0
-    """Seconds that one message may wait for the client to read."""
+    subprotocol: str | None = None
+    """What the connection is accepted with if the handler chooses nothing. For guards and dependencies to set."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = scope["litestar_app"].state["settings"]
+        self._max_message_size: int = settings.max_message_size
+        self._idle_timeout: float = settings.idle_timeout
+        self._send_timeout: float = settings.send_timeout
+        self._loop = asyncio.get_running_loop()
+        self._sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when
+        self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
+        self._idle: asyncio.Task[Any] | None = None  # the one that was cancelled there, for a limit
+        self._moved = monotonic()  # when a message was last received or sent
         super().__init__(scope, receive, send)
-        self.app.state.setdefault("handlers", weakref.WeakSet()).add(asyncio.current_task())
+        # A timer a message would cost more than the message: note the time, and look now and then.
+        _look_after(weakref.ref(self), self._loop)
+
+    def receive_wrapper(self, receive: Receive) -> Receive:
+        """Wrap ``receive``: a client that reaches a limit is closed, and has left."""
+        loop, limit = self._loop, self._max_message_size
+
+        async def wrapped_receive() -> Any:
+            if self.connection_state == "disconnect":
+                raise WebSocketDisconnect(detail="the client has left")
+            self._receiving = task = asyncio.current_task(loop)
+            try:
+                message: Any = await receive()
+            except asyncio.CancelledError:
+                if task is None or task is not self._idle or task.uncancel():  # not, or not only, by `find_overdue`
+                    raise
+                return await self._give_up(WS_3008_TIMEOUT, "nothing was received or sent for too long")
+            finally:
+                self._receiving = None
+            self._moved = monotonic()
+            if message["type"] != "websocket.receive":
+                self.connection_state = "connect" if message["type"] == "websocket.connect" else "disconnect"
+                return message
+            self.connection_state = "receive"
+            data = message.get("text") or message.get("bytes")
+            # A character takes up to four bytes: what is short enough even then need not be encoded to know.
+            if data and len(data) * 4 > limit and _size(data) > limit:
+                return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
+            return message
+
+        return wrapped_receive
+
+    async def _give_up(self, code: int, reason: str) -> Any:
+        """Close the connection, and return what a receive returns of a client that has left."""
+        await self.close(code, reason)
+        return {"type": "websocket.disconnect", "code": code}
 
     def send_wrapper(self, send: Send) -> Send:
-        """Wrap ``send``, and watch for as long as the connection lasts that no call of it waits too long."""
-        loop = asyncio.get_running_loop()
-        timeout = self.send_timeout
-        sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when
-        reference = weakref.ref(self)
+        """Wrap ``send``: what cannot be sent is dropped."""
+        loop, sending = self._loop, self._sending
 
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
                 return
-            # A timer a message would cost more than the message: note the time, and let `watch` look now and then.
+            if message["type"] == "websocket.accept" and not message["subprotocol"]:
+                message["subprotocol"] = self.subprotocol
             task = asyncio.current_task(loop)
             assert task is not None
-            sending[task] = monotonic()
+            sending[task] = self._moved = monotonic()
             try:
                 await send(message)
             except OSError:
                 self.connection_state = "disconnect"
             except asyncio.CancelledError:
-                if task in sending or task.uncancel():  # not by `watch`, or not by `watch` alone
+                if task in sending or task.uncancel():  # not by `find_overdue`, or not by that alone
                     # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
                     # let anyio repeat what it said.
                     await asyncio.sleep(0)
@@ -63,22 +117,25 @@ class ClientSocket(WebSocket[Any, Any, Any]):
             finally:
                 sending.pop(task, None)
 
-        def watch() -> None:
-            socket = reference()
-            if socket is None or socket.connection_state == "disconnect":
-                return
-            now = monotonic()
-            patience = min(sending.values(), default=now) + timeout - now
-            if patience > 0:
-                loop.call_later(patience, watch)
-                return
-            socket.connection_state = "disconnect"
-            for task in list(sending):
-                del sending[task]
-                task.cancel()
-
-        loop.call_later(timeout, watch)
         return wrapped_send
+
+    def find_overdue(self) -> float:
+        """Cancel the tasks that have waited for too long, and return the seconds until others may have."""
+        now = monotonic()
+        patience = min(self._sending.values(), default=now) + self._send_timeout - now
+        if patience <= 0:
+            self.connection_state = "disconnect"
+            for task in list(self._sending):
+                del self._sending[task]
+                task.cancel()
+        idle = self._moved + (self._idle_timeout or inf) - now
+        if idle <= 0:
+            if self._receiving and not self._sending:
+                self._idle = self._receiving
+                self._idle.cancel()
+            self._moved = now  # a handler that sends, or does not even receive, is at work
+            idle = self._idle_timeout
+        return min(patience, idle)
 
     async def close(self, code: int = WS_1000_NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection. What is sent from now on is dropped."""
@@ -86,9 +143,49 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self.connection_state = "disconnect"
 
 
+def _look_after(reference: weakref.ref[ClientSocket], loop: asyncio.AbstractEventLoop) -> None:
+    """Look after a connection for as long as it lasts, whenever it may have reached a limit."""
+    socket = reference()
+    if socket is not None and socket.connection_state != "disconnect":
+        loop.call_later(socket.find_overdue(), _look_after, reference, loop)
+
+
+def _size(data: str | bytes) -> int:
+    """Return how many bytes a frame of this data has."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
+class LimitConnections(ASGIMiddleware):
+    """Keep account of the connections of each handler, and send away those that are too many.
+
+    They are accepted first, because a page can read the code of a close, and not that of a refused handshake. Nothing
+    else is done for them: nobody is asked for a token, and no service is touched.
+    """
+
+    scopes = (ScopeType.WEBSOCKET,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass a connection on, or close it with 1013."""
+        state = scope["litestar_app"].state
+        limit = state["settings"].max_connections
+        handlers = state.setdefault("handlers", defaultdict[Any, set[Any]](set))[scope["route_handler"]]
+        if limit and len(handlers) >= limit:
+            socket = ClientSocket(scope, receive, send)
+            # A browser gives up if none of the subprotocols that it offers is chosen.
+            await socket.accept(next(iter(socket.scope["subprotocols"]), None))
+            await socket.close(WS_1013_TRY_AGAIN_LATER, f"{limit} connections are all that this handler takes")
+            return
+        task = asyncio.current_task()
+        handlers.add(task)
+        try:
+            await next_app(scope, receive, send)
+        finally:
+            handlers.discard(task)
+
+
 async def wait_for_handlers(app: Litestar) -> None:
     """Let handlers that the server has cancelled finish their release before the application ends."""
-    if handlers := set(app.state.get("handlers", ())):
+    if handlers := set[Any]().union(*app.state.get("handlers", {}).values()):
         await asyncio.wait(handlers, timeout=MAX_RELEASE_SECONDS)
 
 
