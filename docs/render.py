@@ -12,14 +12,14 @@ from ws_scaffold.releases import OWN, SOURCE
 from ws_scaffold.render import Project
 
 DOCS = Path(__file__).parent
-CHAT = {"name": "chat", "interface": "listener", "payload": "typed", "transport": "text"}
 
 
 def files() -> str:
-    """Return a table of the files of a project, and of what each is made."""
+    """Return a table of the files of a project of default answers, and of what each is made."""
     guide = Guide(own_template())
-    about = {"_src_path": SOURCE, "_commit": OWN, "project_name": "desk", "package_name": "desk"}
-    project = Project(guide, {**about, "handlers": [CHAT]})
+    answers = guide.resolve({"project_name": "desk", "package_name": "desk", "handler_name": "chat"})
+    state = {"_src_path": SOURCE, "_commit": OWN, **guide.about(answers), "handlers": [guide.entry(answers)]}
+    project = Project(guide, state)
     rows = ["| file | of | template |", "| --- | --- | --- |"]
     for path, file in sorted(project.render().items()):
         owner = f"the handler `{file.owner}`" if file.owner else "the project"
@@ -33,9 +33,9 @@ def _shown(source: str) -> str:
     """Return a template's path with its variables as a person would name them."""
     source = re.sub(r"{% yield ws from \w+ %}{{ ws\.name }}{% endyield %}", "<handler>", source)
     source = re.sub(r'" ~ (.+?) ~ "', lambda found: f"<{found[1].removeprefix('ws.')}>", source)
-    return source.replace("{{ package_name }}", "<package>").replace(
-        "{{ _copier_conf.answers_file }}", "<answers file>"
-    )
+    source = re.sub(r"{% if .+? %}(.+?){% endif %}", r"\1", source)  # it is there only in some projects
+    source = source.replace("{{ _copier_conf.answers_file }}", "<answers file>")
+    return source.replace("{{ package_name }}", "<package>")
 
 
 def rendered(path: Path) -> str:
