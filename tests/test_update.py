@@ -185,7 +185,7 @@ def _history() -> list[str]:
     (first, *_) = run(*log, "--diff-filter=A", "--", "src/ws_scaffold/cli.py", cwd=REPOSITORY).stdout.split()
     listed = run(*log, f"{first}^..HEAD", "--", "template", "copier.yml", cwd=REPOSITORY).stdout
     commits = list(dict.fromkeys(listed.split()))
-    return [*commits[:: max(1, len(commits) // 4)], commits[-1]]
+    return list(dict.fromkeys([*commits[:: max(1, len(commits) // 4)], commits[-1]]))
 
 
 def test_versions_of_the_repositorys_history_update_to_the_latest(tmp_path: Path) -> None:
