@@ -66,7 +66,7 @@ def new_project(guide: Guide, folder: Path, given: Answers, ask: Ask | None) -> 
 
 
 def _about(guide: Guide, state: State) -> Answers:
-    return {name: state[name] for name in guide.names("project")}
+    return {name: state[name] for name in guide.names("project") if name in state}
 
 
 def _with(state: State, entries: Sequence[Answers]) -> State:

@@ -72,6 +72,8 @@ def check_state(state: State, guide: Guide) -> None:
     if unknown := [str(key) for key in state if key not in known]:
         raise _refused(f'has a key "{unknown[0]}" that this version does not know', MADE_LATER)
     for name in ("_src_path", *guide.names("project")):
+        if name not in state and "when" in guide.questions.get(name, ()):
+            continue  # not all projects are asked that
         if not isinstance(state.get(name), str):
             raise _refused(f'has no "{name}"' if name not in state else f'has a "{name}" that is no text')
     if not isinstance(state["handlers"], list):

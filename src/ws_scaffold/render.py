@@ -74,11 +74,11 @@ class Project:
     def __init__(self, guide: Guide, state: State) -> None:
         self.guide = guide
         self.state = state
-        self.about = {name: state[name] for name in guide.names("project")}
+        self.about = {name: state[name] for name in guide.names("project") if name in state}
         """The answers about the project."""
         self._answers = guide.resolve({name: value for name, value in state.items() if not name.startswith("_")})
         self._sources = list(_sources(guide))
-        self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {"handlers"}
+        self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {"handlers", "channel_websockets"}
 
     @property
     def handlers(self) -> Mapping[str, Answers]:
@@ -112,7 +112,8 @@ class Project:
                 contexts = (({**shared, variable: handler}, handler["name"]) for handler in handlers)
             for context, owner in contexts:
                 path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
-                yield source, context, owner, path
+                if path.rpartition("/")[2]:  # a name that is empty is a file that this project does not have
+                    yield source, context, owner, path
 
     def places(self) -> set[str]:
         """Return the paths of all the project's files."""

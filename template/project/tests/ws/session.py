@@ -5,6 +5,7 @@ leaves, hangs when the handler never ends, and cannot stop reading. A `Session` 
 
 - ``leave()`` disconnects and waits for the handler. One that goes on, or stumbles, fails the test, which says where.
 - ``stall()`` stops reading: the application's ``send()`` blocks, as it does when a slow client's buffers are full.
+  ``read_on()`` ends that.
 - ``cancel()`` cancels the handler, as a server does when it shuts down.
 """
 
@@ -118,6 +119,10 @@ class Session:
     def stall(self) -> None:
         """Stop reading: from now on the application's ``send()`` blocks."""
         self._reading.clear()
+
+    def read_on(self) -> None:
+        """Read again, after `stall()`."""
+        self._reading.set()
 
     async def blocked(self) -> None:
         """Wait until the application is held up in ``send()``."""
