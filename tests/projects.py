@@ -18,7 +18,7 @@ UV = (sys.executable, "-m", "uv")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 Handler = dict[str, str]
-"""An entry of the state: name, interface, payload, transport, and codec where there is a choice of it."""
+"""An entry of the state: name, interface, payload, transport, and codec and events where there is a choice of them."""
 
 
 @cache
@@ -30,17 +30,26 @@ def questions() -> dict[str, Any]:
 
 def _valid_handlers() -> list[Handler]:
     asked = questions()
-    choices = [asked[name]["choices"].values() for name in ("payload", "transport", "codec")]
+    choices = [asked[name]["choices"].values() for name in ("events", "payload", "transport", "codec")]
     handlers: list[Handler] = []
-    for interface, (payload, transport, codec) in itertools.product(
-        asked["interfaces"]["default"], itertools.product(*choices)
+    for (interface, details), (events, payload, transport, codec) in itertools.product(
+        asked["interfaces"]["default"].items(), itertools.product(*choices)
     ):
         handler = {"interface": interface, "payload": payload, "transport": transport}
         if payload == "typed" and transport == "binary":
             handler["codec"] = codec
+        if details["direction"] != "reply":
+            handler["events"] = events
         if handler not in handlers:
             handlers.append(handler)
-    return [{"name": "_".join(handler.values()).replace("-", "_")} | handler for handler in handlers]
+    return [{"name": _name(handler)} | handler for handler in handlers]
+
+
+def _name(handler: Handler) -> str:
+    """Return a name that says what the answers are, in the 40 letters that a name may have."""
+    form = handler.get("codec") or f"{handler['payload']}_{handler['transport']}"
+    events = "shared" if handler.get("events") == "channel" else ""
+    return "_".join(filter(None, [handler["interface"], form, events])).replace("-", "_")
 
 
 HANDLERS = _valid_handlers()

@@ -33,6 +33,8 @@ OF_A_HANDLER = {
     "tests/ws/test_{name}.py",
 }
 SCHEMAS = "src/{package}/ws/{name}/schemas.py"
+CHANNELS = "src/{package}/channels.py"
+OF_A_BROKER = {"src/{package}/broker.py", "src/{package}/settings.py", "tests/test_broker.py"}
 
 # What a demanding reader of generated code may still not ask for.
 NOT_ASKED = {
@@ -69,6 +71,7 @@ def assert_formatted(project: Path) -> None:
 def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path: Path, handler: dict[str, str]) -> None:
     project = render(template, tmp_path / "demo", {"handlers": [handler]})
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
+    expected |= {CHANNELS} if handler.get("events") == "channel" else set()
     files = {path: content.decode() for path, content in contents(project).items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
@@ -78,6 +81,23 @@ def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path:
         assert not re.search(r"\n{4}", text), f"{path}: too many blank lines"
         assert text.endswith("\n"), path
         assert not text.endswith("\n\n"), path
+
+
+@pytest.mark.parametrize(("backend", "history"), [("memory", "20"), ("redis", "0"), ("redis", "20"), ("postgres", "0")])
+def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, backend: str, history: str) -> None:
+    answers = {"channels_backend": backend, "channels_history": history}
+    own, shared = (handler | {"name": "feed"} for handler in HANDLERS[:6:5])
+    without = contents(render(template, tmp_path / "without", {**answers, "handlers": [own]}))
+    project = render(template, tmp_path / "demo", {**answers, "package_name": "without", "handlers": [shared]})
+    added = {CHANNELS} | (OF_A_BROKER if backend != "memory" else set())
+    assert set(contents(project)) - set(without) == {path.format(package="without") for path in added}
+    assert_formatted(project)
+    for checker in (
+        ("mypy", "--no-incremental", "--no-error-summary"),
+        ("basedpyright", "--pythonpath", sys.executable),
+    ):
+        done = run(sys.executable, "-m", *checker, cwd=project, timeout=300)
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("length", [1, 8, 40])
