@@ -34,7 +34,8 @@ def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(comm
         "next: cd desk && uv run pytest",
         (
             "the same, without being asked: ws-scaffold new project desk --project-name 'Trading Desk' "
-            "--package-name trading_desk --handler-name chat --interface stream --payload typed --transport text"
+            "--package-name trading_desk --handler-name chat --interface stream --payload typed --transport text "
+            "--events own"
         ),
     ]
     state = yaml.safe_load((tmp_path / "desk" / ".copier-answers.yml").read_text())
@@ -54,11 +55,35 @@ def test_new_handler(command: Command, project: Path) -> None:
             "create    tests/ws/test_feed.py\n"
             "update    .copier-answers.yml\n"
             "the same, without being asked: "
-            "ws-scaffold new handler feed --interface stream --payload raw --transport text\n"
+            "ws-scaffold new handler feed --interface stream --payload raw --transport text --events own\n"
         ),
         "",
     )
-    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "raw", "transport": "text"}
+    raw = {"payload": "raw", "transport": "text", "events": "own"}
+    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream"} | raw
+
+
+def test_first_handler_with_a_channel_brings_the_channels(command: Command, project: Path) -> None:
+    code, out, _ = command("new", "handler", "rooms", "--interface", "duplex-listener", "--events", "channel")
+    assert code == 0
+    assert "create    src/desk/channels.py" in out.splitlines()
+    assert "channels_backend: memory\n" in (project / ".copier-answers.yml").read_text()
+    listed = json.loads(command("list", "--json")[1])["handlers"]
+    assert [(it["path"], it["events"]) for it in listed] == [("/ws/chat", None), ("/ws/rooms/{channel}", "channel")]
+    assert "rooms  /ws/rooms/{channel}  duplex-listener, typed, JSON in text frames\n" in command("list")[1]
+    code, out, _ = command("remove", "handler", "rooms")
+    assert code == 0
+    assert "delete    src/desk/channels.py" in out.splitlines()
+    assert "channels_backend" not in (project / ".copier-answers.yml").read_text()
+
+
+def test_new_project_takes_the_answers_about_channels(command: Command, tmp_path: Path) -> None:
+    answers = ("--direction", "push", "--events", "channel", "--channels-backend", "redis", "--channels-history", "20")
+    code, out, _ = command("new", "project", "desk", *answers)
+    assert code == 0
+    assert "create    src/desk/broker.py" in out.splitlines()
+    assert "--channels-backend redis --channels-history 20 " in out.splitlines()[-1]
+    assert "HISTORY = 20\n" in (tmp_path / "desk/src/desk/channels.py").read_text()
 
 
 def test_same_command_twice_changes_nothing_and_says_so(command: Command, project: Path) -> None:
@@ -184,7 +209,10 @@ def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp
             {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "json"},
         ),
         (["--interface", "websocket"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
-        (["--direction", "duplex"], {"interface": "duplex-listener", "payload": "typed", "transport": "text"}),
+        (
+            ["--direction", "duplex"],
+            {"interface": "duplex-listener", "payload": "typed", "transport": "text", "events": "own"},
+        ),
         (["--control", "manual"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
         (["--payload", "raw"], {"interface": "listener", "payload": "raw", "transport": "text"}),
         (
@@ -291,7 +319,8 @@ def test_guide_recommends_says_why_prints_the_command_and_writes_nothing(command
         (
             "stream: @websocket_stream, typed, MessagePack in binary frames\n"
             "Only the server sends, so the handler is a generator; Litestar listens for the disconnect meanwhile.\n"
-            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack\n"
+            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack "
+            "--events own\n"
         ),
         "",
     )
@@ -373,7 +402,8 @@ def test_terminal_is_asked_what_is_missing_in_the_words_of_the_guide(project: Pa
     assert "Which of Litestar's interfaces? I recommend stream." in words
     assert questions()["interfaces"]["default"]["stream"]["reason"] in words
     assert "Who sends messages?" not in words
-    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "typed", "transport": "text"}
+    typed = {"payload": "typed", "transport": "text", "events": "own"}
+    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream"} | typed
 
 
 def test_colours_are_for_terminals_that_want_them(command: Command, project: Path) -> None:

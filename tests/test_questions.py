@@ -43,7 +43,9 @@ def test_every_interface_has_its_templates_and_every_template_its_interface() ->
         files = {path.name for path in (REPOSITORY / "template" / "interfaces" / folder).iterdir()}
         payloads = [*questions()["payload"]["choices"].values()]
         of_a_channel = {"stream": ["channel"]}.get(folder, [f"channel_{payload}" for payload in payloads])
-        forms = payloads + (of_a_channel if questions()["interfaces"]["default"][folder]["direction"] != "reply" else [])
+        forms = payloads + (
+            of_a_channel if questions()["interfaces"]["default"][folder]["direction"] != "reply" else []
+        )
         assert files == {f"{form}.py.jinja" for form in forms}
 
 
@@ -157,8 +159,10 @@ def test_codec_answers_what_it_implies(template: Path, tmp_path: Path) -> None:
         ),
         (
             {"direction": "push", "events": "channel", "channels_backend": "postgres", "channels_history": "20"},
-            'channels_history "20" contradicts channels_backend "postgres": NOTIFY keeps no past events; take 0, or the '
-            "backend redis",
+            (
+                'channels_history "20" contradicts channels_backend "postgres": NOTIFY keeps no past events; take 0, '
+                "or the backend redis"
+            ),
         ),
         (
             {"direction": "push", "events": "channel", "channels_history": "many"},

@@ -59,7 +59,7 @@ def new_project(guide: Guide, folder: Path, given: Answers, ask: Ask | None) -> 
     if ENTRY_NAME in given:
         given = {**given, ENTRY_NAME: spelled(given[ENTRY_NAME])}
     answers = guide.resolve(given, folder=folder.resolve().name, ask=ask)
-    about = {name: answers[name] for name in guide.names("project")}
+    about = {name: answers[name] for name in answers["kept"]}
     entry = guide.entry(answers)
     state = {"_commit": f"v{__version__}", "_src_path": SOURCE, **about, "handlers": [entry]}
     return Change(guide, None, state, ["new", "project", str(folder), *flags({**about, **guide.answers_of(entry)})])

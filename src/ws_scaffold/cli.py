@@ -274,7 +274,7 @@ def _list(options: argparse.Namespace) -> None:
     guide, state = _open(find_root(options.folder.resolve()))
     handlers = Project(guide, state).handlers.values()
     if options.as_json:
-        keys = ("name", "interface", "direction", "payload", "transport", "reason")
+        keys = ("name", "interface", "direction", "payload", "transport", "events", "reason")
         _print_json({"handlers": [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]})
         return
     width = max((len(it["name"]) for it in handlers), default=0)
@@ -287,7 +287,8 @@ def _list(options: argparse.Namespace) -> None:
 
 def _advise(options: argparse.Namespace) -> None:
     guide = Guide(own_template())
-    settled = {**dict.fromkeys(guide.names("project"), "demo"), ENTRY_NAME: "chat"}
+    named = [name for name in guide.names("project") if "when" not in guide.questions[name]]
+    settled = {**dict.fromkeys(named, "demo"), ENTRY_NAME: "chat"}
     answers = guide.resolve({**settled, **_given(options, guide)}, ask=_ask(options))
     entry = changes.kept(guide.entry(answers))
     (handler,) = answers["websockets"]

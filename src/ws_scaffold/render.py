@@ -78,7 +78,10 @@ class Project:
         """The answers about the project."""
         self._answers = guide.resolve({name: value for name, value in state.items() if not name.startswith("_")})
         self._sources = list(_sources(guide))
-        self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {"handlers", "channel_websockets"}
+        self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {
+            "handlers",
+            "channel_websockets",
+        }
 
     @property
     def handlers(self) -> Mapping[str, Answers]:
@@ -100,7 +103,7 @@ class Project:
         """Yield where each file goes: its template, what that sees, the handler that it belongs to, and its path."""
         whole: Answers = {
             **self._answers,
-            "_copier_answers": self.state,
+            "_copier_answers": {name: self._answers[name] for name in self.guide.names("project")} | self.state,
             "_copier_conf": {"answers_file": ANSWERS_FILE},
         }
         shared = self._shared()

@@ -55,6 +55,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Tell whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def wait_until(find_problems: Callable[[], Collection[str]], explain: Callable[[], str]) -> None:
     """Wait until there are no problems any more, or fail with them and an explanation."""
     end = time.monotonic() + DEADLINE
@@ -82,8 +88,7 @@ class Server:
 
     def listens(self) -> bool:
         """Tell whether the server takes connections."""
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.port)) == 0
+        return listens(self.port)
 
     def problems_of_the_start(self) -> list[str]:
         """Return why the server cannot be used yet."""
