@@ -3,19 +3,20 @@
 import argparse
 import asyncio
 import gc
+import importlib
 from types import AsyncGeneratorType
 
 import uvicorn
-from desk.app import app
-from desk.channels import Channels
-from litestar import get
+from litestar import Litestar, get
+
+app: Litestar = importlib.import_module("desk.app").app
+channels = app.plugins.get(importlib.import_module("desk.channels").Channels)
 
 
 @get("/counts")
 async def get_counts() -> dict[str, int]:
     """Return what is alive in this process, after a garbage collection."""
     gc.collect()
-    channels = app.plugins.get(Channels)
     return {
         "subscribers": channels.subscribers,
         "channels": len(channels.names),
