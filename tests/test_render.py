@@ -83,6 +83,7 @@ def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path:
         assert not text.endswith("\n\n"), path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "history"), [("memory", "20"), ("redis", "0"), ("redis", "20"), ("postgres", "0")])
 def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, backend: str, history: str) -> None:
     answers = {"channels_backend": backend, "channels_history": history}
