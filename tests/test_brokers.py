@@ -214,7 +214,7 @@ def test_clients_of_two_processes_hear_each_other_in_order(project: Path, runnin
         places = [(one, here), (other, here), (one, there), (other, there), (one, "rooms/hall"), (other, "rooms/hall")]
         async with joined(*places) as (ada, bob, carl, dora, eve, finn):
             texts = [f"message {number}" for number in range(MANY)]
-            frames = [b"\xff\0%d" % number for number in range(MANY)]
+            frames = [(b"\xff%d", b"\0%d", b"%d")[number % 3] % number for number in range(MANY)]
             await say(ada, texts)
             for frame in frames:
                 await carl.send(frame)
@@ -260,6 +260,9 @@ def test_broker_that_goes_away_and_comes_back(project: Path, running: Broker, tm
     async def scenario(one: Worker, other: Worker) -> None:
         places = [(one, "rooms/lobby"), (other, "rooms/lobby"), (one, "bytes-room/lobby"), (other, "feed/lobby")]
         async with joined(*places) as (ada, bob, carl, dora):
+            for client in ada, bob:  # from now on, both processes hold connections to publish with
+                await say(client, ["before"])
+                assert await receive(ada, 1) == await receive(bob, 1) == ["before"]
             await asyncio.to_thread(running.stop)
             await say(ada, ["lost"])
             await carl.send(b"lost")
