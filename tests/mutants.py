@@ -32,6 +32,7 @@ SERVICE = "src/demo/ws/{name}/service.py"
 SCHEMAS = "src/demo/ws/{name}/schemas.py"
 DEPENDENCIES = "src/demo/ws/{name}/dependencies.py"
 SOCKET = "src/demo/ws/socket.py"
+CHANNELS = "src/demo/channels.py"
 APP = "src/demo/app.py"
 DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
 DOCUMENT = "src/demo/asyncapi.py"
@@ -40,6 +41,7 @@ GUARDS = "src/demo/ws/guards.py"
 SETTINGS = "src/demo/settings.py"
 
 AS_EVENTS = r"aclosing\((connection\.events\(\))\)"
+DETACHED = "__import__('asyncio').ensure_future(forward())"
 INVALID = r"except \(ValueError, RecursionError\)"
 CANCEL = r"tasks\.cancel_scope\.cancel\(\)"
 
@@ -101,6 +103,14 @@ def _guarded(handler: Handler) -> bool:
     return handler["guard"] == "token"
 
 
+def _shared(handler: Handler) -> bool:
+    return handler.get("events") == "channel"
+
+
+def _says(handler: Handler) -> bool:
+    return _duplex(handler) and _shared(handler)
+
+
 MUTANTS = (
     # What is held, and how it is given back
     Mutant("nothing held", SERVICE, r"^ *self\.connections\.add\(connection\)\n", ""),
@@ -118,11 +128,12 @@ MUTANTS = (
         SERVICE,
         r"^( *)self\.(sent|received) \+= 1$",
         r"\1self.\2 = type(self).\2 = getattr(type(self), '\2', 0) + 1",
+        lambda handler: not (_pushes(handler) and _shared(handler)),
     ),
     Mutant(
         "service shared between applications",
         DEPENDENCIES,
-        r"^( *)service: \w+ = state\.setdefault\(\n *\"\w+\",\n *(\w+\(\)),\n *\)",
+        r"^( *)service: \w+ = state\.setdefault\(\n *\"\w+\",\n *(\w+\(\w*\)),\n *\)",
         r"\1service = globals().setdefault('service', \2)",
     ),
     Mutant("generator of events left open", HANDLER, AS_EVENTS, r"nullcontext(\1)", _duplex),
@@ -136,14 +147,21 @@ MUTANTS = (
         HANDLER,
         r"^( *)(.*await socket\.send_data\(.*await connection\.reply.*\n)",
         r"\1\2\1await anyio.sleep_forever()\n",
-        _own_loop,
+        lambda handler: _own_loop(handler) and not _shared(handler),
+    ),
+    Mutant(
+        "deaf to the disconnect",
+        HANDLER,
+        r"^( *)(await connection\.reply.*\n)",
+        r"\1\2\1await anyio.sleep_forever()\n",
+        _says,
     ),
     Mutant(
         "deaf to the disconnect",
         HANDLER,
         r"^( *)(return .*await connection\.reply.*\n)",
         r"\1if connection.received:\n\1    await anyio.sleep_forever()\n\1\2",
-        lambda handler: _receives(handler) and not _own_loop(handler),
+        lambda handler: _receives(handler) and not _own_loop(handler) and not _shared(handler),
     ),
     Mutant("background task not cancelled", HANDLER, CANCEL + r"  # the client has left", "pass", _duplex),
     Mutant("receive loop not cancelled", HANDLER, CANCEL + r"  # no more events", "pass", _duplex),
@@ -161,6 +179,20 @@ MUTANTS = (
         "",
         lambda handler: _duplex(handler) or handler["interface"] == "websocket",
     ),
+    # What channels do
+    Mutant("never unsubscribes", CHANNELS, r"await self\.unsubscribe\(subscriber, name\)", "pass", _shared),
+    Mutant("unsubscribes unshielded", CHANNELS, r"CancelScope\(shield=True\)", "CancelScope()", _shared),
+    Mutant("channels never forgotten", CHANNELS, r"del self\._channels\[name\]", "pass", _shared),
+    Mutant("forwards after the client has left", HANDLER, r"tasks\.start_soon\(forward\)", DETACHED, _says),
+    Mutant("backlog unbounded", CHANNELS, r"^ *subscriber_max_backlog=.*\n", "", _shared),
+    Mutant("newest events dropped", CHANNELS, r'"dropleft"', '"backoff"', _shared),
+    Mutant("one channel for all", CHANNELS, r'return f"{handler}:{channel}"', "return handler", _shared),
+    Mutant("any name is a channel", CHANNELS, r"if not CHANNEL_NAME\.fullmatch\(channel\)", "if not channel", _shared),
+    Mutant("refused without a reason", CHANNELS, r"^ *await socket\.accept\(\)\n", "", _shared),
+    Mutant("past not sent", CHANNELS, r"for event in past:", "for event in past[:0]:", _shared),
+    Mutant("past sent twice", CHANNELS, r"if event\[:ID_BYTES\] not in known", "if event", _shared),
+    Mutant("past not read in order", CHANNELS, r"for event in past:", "for event in past[::-1]:", _shared),
+    Mutant("failure to publish not survived", HANDLER, r"except PublishError", "except KeyError", _says),
     # What is let in
     Mutant("invalid payload passed on", SCHEMAS, r"Decoder\(\w+\)", "Decoder()", _typed),
     Mutant("invalid payload not survived", HANDLER, INVALID, "except KeyError", _typed),
@@ -183,7 +215,7 @@ MUTANTS = (
         APP,
         r"^ *websocket_class=ClientSocket,\n",
         "",
-        lambda handler: not _own_loop(handler) and not _duplex(handler) and not _raw(handler),
+        lambda handler: not (_own_loop(handler) or _duplex(handler) or _raw(handler) or _shared(handler)),
     ),
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
     Mutant("a client that stopped reading is kept", SOCKET, r"if patience <= 0:", "if False:"),
@@ -339,7 +371,13 @@ class Laboratory:
 
     def _sound(self, handler: Handler) -> Path:
         project = self._folder / handler["name"]
-        answers = {"project_name": "Demo", "package_name": "demo", "asyncapi": "yes", "handlers": [handler]}
+        answers = {
+            "project_name": "Demo",
+            "package_name": "demo",
+            "asyncapi": "yes",
+            "channels_history": "20",
+            "handlers": [handler],
+        }
         render(self._template, project, answers)
         done = run_own_tests(self._python, project)
         assert done.returncode == 0, f"{handler['name']} fails untouched:\n{done.stdout}"

@@ -18,8 +18,8 @@ UV = (sys.executable, "-m", "uv")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 Handler = dict[str, str]
-"""An entry of the state: name, interface, payload, transport, codec where there is a choice of it, guard, contract if
-it is dto."""
+"""An entry of the state: name, interface, payload, transport, guard, and codec, events and contract where there is a
+choice of them."""
 
 
 @cache
@@ -31,19 +31,22 @@ def questions() -> dict[str, Any]:
 
 def _may_have_a_dto(handler: Handler) -> bool:
     interface = questions()["interfaces"]["default"][handler["interface"]]
-    return not interface["no_dto"] and handler["payload"] == "typed" and handler.get("codec", "json") == "json"
+    json = handler["payload"] == "typed" and handler.get("codec", "json") == "json"
+    return json and handler.get("events") == "own" and not interface["no_dto"]
 
 
 def _valid_handlers() -> list[Handler]:
     asked = questions()
-    choices = [asked[name]["choices"].values() for name in ("payload", "transport", "codec")]
+    choices = [asked[name]["choices"].values() for name in ("events", "payload", "transport", "codec")]
     handlers: list[Handler] = []
-    for interface, (payload, transport, codec) in itertools.product(
-        asked["interfaces"]["default"], itertools.product(*choices)
+    for (interface, details), (events, payload, transport, codec) in itertools.product(
+        asked["interfaces"]["default"].items(), itertools.product(*choices)
     ):
         handler = {"interface": interface, "payload": payload, "transport": transport}
         if payload == "typed" and transport == "binary":
             handler["codec"] = codec
+        if details["direction"] != "reply":
+            handler["events"] = events
         for guard, contract in itertools.product(asked["guard"]["choices"].values(), ({}, {"contract": "dto"})):
             entry = handler | {"guard": guard} | contract
             if entry not in handlers and (not contract or _may_have_a_dto(handler)):
@@ -54,7 +57,13 @@ def _valid_handlers() -> list[Handler]:
 def _name(handler: Handler) -> str:
     """Return a name that says what the answers are, in the 40 letters that a name may have."""
     form = handler.get("codec") or f"{handler['payload']}_{handler['transport']}"
-    words = [handler["interface"], form, handler.get("contract", "none"), handler["guard"]]
+    words = [
+        handler["interface"],
+        form,
+        handler.get("contract", "none"),
+        "shared" if handler.get("events") == "channel" else "none",
+        handler["guard"],
+    ]
     return "_".join(word for word in words if word != "none").replace("-", "_")
 
 

@@ -31,7 +31,7 @@ def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(comm
         (
             "the same, without being asked: ws-scaffold new project desk --project-name 'Trading Desk' "
             "--package-name trading_desk --asyncapi yes --handler-name chat --interface stream --payload typed "
-            "--transport text --guard none"
+            "--transport text --events own --guard none"
         ),
     ]
     state = yaml.safe_load((tmp_path / "desk" / ".copier-answers.yml").read_text())
@@ -53,7 +53,7 @@ def test_new_handler(command: Command, project: Path) -> None:
             "create    tests/ws/test_feed.py\n"
             "update    .copier-answers.yml\n"
             "the same, without being asked: "
-            "ws-scaffold new handler feed --interface stream --payload raw --transport text --guard none\n"
+            "ws-scaffold new handler feed --interface stream --payload raw --transport text --events own --guard none\n"
         ),
         "",
     )
@@ -62,8 +62,32 @@ def test_new_handler(command: Command, project: Path) -> None:
         "interface": "stream",
         "payload": "raw",
         "transport": "text",
+        "events": "own",
         "guard": "none",
     }
+
+
+def test_first_handler_with_a_channel_brings_the_channels(command: Command, project: Path) -> None:
+    code, out, _ = command("new", "handler", "rooms", "--interface", "duplex-listener", "--events", "channel")
+    assert code == 0
+    assert "create    src/desk/channels.py" in out.splitlines()
+    assert "channels_backend: memory\n" in (project / ".copier-answers.yml").read_text()
+    listed = json.loads(command("list", "--json")[1])["handlers"]
+    assert [(it["path"], it["events"]) for it in listed] == [("/ws/chat", None), ("/ws/rooms/{channel}", "channel")]
+    assert "rooms  /ws/rooms/{channel}  duplex-listener, typed, JSON in text frames\n" in command("list")[1]
+    code, out, _ = command("remove", "handler", "rooms")
+    assert code == 0
+    assert "delete    src/desk/channels.py" in out.splitlines()
+    assert "channels_backend" not in (project / ".copier-answers.yml").read_text()
+
+
+def test_new_project_takes_the_answers_about_channels(command: Command, tmp_path: Path) -> None:
+    answers = ("--direction", "push", "--events", "channel", "--channels-backend", "redis", "--channels-history", "20")
+    code, out, _ = command("new", "project", "desk", *answers)
+    assert code == 0
+    assert "create    src/desk/broker.py" in out.splitlines()
+    assert "--channels-backend redis --channels-history 20 " in out.splitlines()[-1]
+    assert "HISTORY = 20\n" in (tmp_path / "desk/src/desk/channels.py").read_text()
 
 
 def test_same_command_twice_changes_nothing_and_says_so(command: Command, project: Path) -> None:
@@ -195,7 +219,7 @@ def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp
         ),
         (
             ["--direction", "duplex"],
-            {"interface": "duplex-listener", "payload": "typed", "transport": "text", "guard": "none"},
+            {"interface": "duplex-listener", "payload": "typed", "transport": "text", "events": "own", "guard": "none"},
         ),
         (["--control", "manual"], {"interface": "websocket", "payload": "typed", "transport": "text", "guard": "none"}),
         (["--payload", "raw"], {"interface": "listener", "payload": "raw", "transport": "text", "guard": "none"}),
@@ -351,7 +375,7 @@ def test_guide_recommends_says_why_prints_the_command_and_writes_nothing(command
             "stream: @websocket_stream, typed, MessagePack in binary frames\n"
             "Only the server sends, so the handler is a generator; Litestar listens for the disconnect meanwhile.\n"
             "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack "
-            "--guard none\n"
+            "--events own --guard none\n"
         ),
         "",
     )
@@ -415,6 +439,7 @@ def test_terminal_is_asked_what_is_missing_in_the_words_of_the_guide(project: Pa
         "interface": "stream",
         "payload": "typed",
         "transport": "text",
+        "events": "own",
         "guard": "none",
     }
 

@@ -40,9 +40,15 @@ SEQUENCES = {
         "rename handler chat chat_1",
     ),
     "through every interface": tuple(
-        f"change handler chat --interface {handler['interface']} --payload {handler['payload']} "
-        f"--transport {handler['transport']}" + (f" --codec {handler['codec']}" if "codec" in handler else "")
+        " ".join(["change handler chat", *(f"--{key} {value}" for key, value in handler.items() if key != "name")])
         for handler in HANDLERS
+    ),
+    "own events, shared ones, and own again": (
+        "change handler chat --interface stream --events channel",
+        "change handler chat --interface duplex-listener",
+        "new handler feed --interface stream --events channel --payload raw",
+        "change handler chat --events own",
+        "remove handler feed",
     ),
     "typed, raw, and typed again": (
         "change handler chat --payload raw",

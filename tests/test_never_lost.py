@@ -40,7 +40,7 @@ NAMES = st.sampled_from(["chat", "feed", "event", "s", "chat_2", "chat_10"])
 """One that is the start of another, and one with which many a word starts that has nothing to do with it."""
 
 ENTRIES = st.sampled_from(HANDLERS)
-SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec", "guard"]), min_size=1)
+SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec", "events", "guard"]), min_size=1)
 OWN_FILES = st.sampled_from(["prices.py", "schemas.py", "own/prices.py", "own/notes.md", "own/deep/prices.py"])
 KINDS_OF_CHANGE = st.sampled_from(["insert", "insert", "reword", "reword", "add", "delete", "rename", "ask"])
 MOVED = "moved"

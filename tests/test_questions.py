@@ -20,10 +20,11 @@ def state_of(project: Path) -> dict[str, Any]:
     return content
 
 
-def test_there_are_sixty_four_valid_handlers() -> None:
-    assert len(HANDLERS) == 64
+def test_there_are_ninety_four_valid_handlers() -> None:
+    """Ninety, and where a DTO helps, four more."""
+    assert len(HANDLERS) == 94
     per_interface = itertools.groupby(HANDLERS, key=lambda handler: handler["interface"])
-    assert [len(list(handlers)) for _, handlers in per_interface] == [14, 10, 10, 10, 10, 10]
+    assert [len(list(handlers)) for _, handlers in per_interface] == [24, 10, 10, 10, 20, 20]
 
 
 def test_every_question_that_is_asked_has_a_help_text() -> None:
@@ -36,15 +37,20 @@ def test_every_interface_has_its_templates_and_every_template_its_interface() ->
     assert folders == set(questions()["interfaces"]["default"])
     for folder in folders:
         files = {path.name for path in (REPOSITORY / "template" / "interfaces" / folder).iterdir()}
-        forms = {*questions()["payload"]["choices"].values()}
-        forms |= set() if questions()["interfaces"]["default"][folder]["no_dto"] else {"dto"}
+        payloads = [*questions()["payload"]["choices"].values()]
+        details = questions()["interfaces"]["default"][folder]
+        of_a_channel = {"stream": ["channel"]}.get(folder, [f"channel_{payload}" for payload in payloads])
+        forms = payloads + (of_a_channel if details["direction"] != "reply" else [])
+        forms += [] if details["no_dto"] else ["dto"]
         assert files == {f"{form}.py.jinja" for form in forms}
 
 
 def test_every_question_is_about_a_handler_or_about_the_project() -> None:
     asked = [name for name, question in questions().items() if "handlers is not defined" in str(question.get("when"))]
     assert questions()["guide"]["default"] == asked
-    about_the_project = [name for name, question in questions().items() if "when" not in question]
+    about_the_project = [
+        name for name, question in questions().items() if question.get("when", "") in ("", "{{ has_channels }}")
+    ]
     assert questions()["project"]["default"] == about_the_project
 
 
@@ -65,6 +71,29 @@ def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_
     chat = {"name": "chat", "interface": "listener", "payload": "typed", "transport": "text", "guard": "none"}
     assert state["handlers"] == [chat]
     assert list(state["handlers"][0]) == list(chat)
+
+
+def test_answers_about_channels_are_kept_where_there_are_some(template: Path, tmp_path: Path) -> None:
+    answers = {"direction": "push", "events": "channel", "channels_backend": "redis", "channels_history": "20"}
+    state = state_of(render(template, tmp_path / "desk", answers))
+    assert list(state)[2:] == [
+        "project_name",
+        "package_name",
+        "asyncapi",
+        "channels_backend",
+        "channels_history",
+        "handlers",
+    ]
+    assert (state["channels_backend"], state["channels_history"]) == ("redis", "20")
+    assert state["handlers"][0]["events"] == "channel"
+
+
+def test_channels_are_in_memory_and_without_a_past_by_default(template: Path, tmp_path: Path) -> None:
+    state = state_of(render(template, tmp_path / "desk", {"direction": "duplex", "events": "channel"}))
+    assert (state["channels_backend"], state["channels_history"]) == ("memory", "0")
+    older = {"handlers": [{"name": "chat", "interface": "stream", "payload": "raw", "transport": "text"}]}
+    state = state_of(render(template, tmp_path / "older", older))
+    assert state["handlers"] == [{**older["handlers"][0], "events": "own", "guard": "none"}]
 
 
 def test_project_is_named_after_its_folder(template: Path, tmp_path: Path) -> None:
@@ -150,6 +179,32 @@ def test_codec_answers_what_it_implies(template: Path, tmp_path: Path) -> None:
         (
             {"contract": "dto", "interface": "duplex-websocket"},
             'contract "dto" contradicts interface "duplex-websocket": Litestar applies no DTO in a loop of your own',
+        ),
+        (
+            {"contract": "dto", "direction": "push", "events": "channel"},
+            (
+                'contract "dto" contradicts events "channel": '
+                "an event is encoded once for all subscribers, not by Litestar for each"
+            ),
+        ),
+        (
+            {"events": "channel", "direction": "reply"},
+            'events "channel" contradicts direction "reply": a handler that only answers sends no events',
+        ),
+        (
+            {"events": "channel", "interface": "websocket"},
+            'events "channel" contradicts direction "reply": a handler that only answers sends no events',
+        ),
+        (
+            {"direction": "push", "events": "channel", "channels_backend": "postgres", "channels_history": "20"},
+            (
+                'channels_history "20" contradicts channels_backend "postgres": NOTIFY keeps no past events; take 0, '
+                "or the backend redis"
+            ),
+        ),
+        (
+            {"direction": "push", "events": "channel", "channels_history": "many"},
+            '"many" is no number of past events: take one from 0 to 1000, such as 20',
         ),
     ],
 )

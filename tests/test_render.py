@@ -45,6 +45,8 @@ OF_ASYNCAPI = {
     "src/{package}/ws/{name}/asyncapi.py",
     "tests/test_asyncapi.py",
 }
+CHANNELS = "src/{package}/channels.py"
+OF_A_BROKER = {"src/{package}/broker.py", "tests/test_broker.py"}
 
 # What a demanding reader of generated code may still not ask for.
 NOT_ASKED = {
@@ -88,6 +90,7 @@ def test_every_handler_alone_renders_exactly_its_files(
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
     expected |= OF_ASYNCAPI if asyncapi == "yes" else set()
     expected |= OF_A_GUARDED_PROJECT if handler["guard"] == "token" else set()
+    expected |= {CHANNELS} if handler.get("events") == "channel" else set()
     files = {path: content.decode() for path, content in contents(project).items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
@@ -97,6 +100,24 @@ def test_every_handler_alone_renders_exactly_its_files(
         assert not re.search(r"\n{4}", text), f"{path}: too many blank lines"
         assert text.endswith("\n"), path
         assert not text.endswith("\n\n"), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "history"), [("memory", "20"), ("redis", "0"), ("redis", "20"), ("postgres", "0")])
+def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, backend: str, history: str) -> None:
+    answers = {"channels_backend": backend, "channels_history": history}
+    own, shared = (handler | {"name": "feed"} for handler in HANDLERS[:6:5])
+    without = contents(render(template, tmp_path / "without", {**answers, "handlers": [own]}))
+    project = render(template, tmp_path / "demo", {**answers, "package_name": "without", "handlers": [shared]})
+    added = {CHANNELS} | (OF_A_BROKER if backend != "memory" else set())
+    assert set(contents(project)) - set(without) == {path.format(package="without") for path in added}
+    assert_formatted(project)
+    for checker in (
+        ("mypy", "--no-incremental", "--no-error-summary"),
+        ("basedpyright", "--pythonpath", sys.executable),
+    ):
+        done = run(sys.executable, "-m", *checker, cwd=project, timeout=300)
+        assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("length", [1, 8, 40])

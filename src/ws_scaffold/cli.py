@@ -356,7 +356,7 @@ def _list(options: argparse.Namespace) -> None:
     guide, state = _open(find_root(options.folder.resolve()))
     handlers = Project(guide, state).handlers.values()
     if options.as_json:
-        keys = ("name", "interface", "direction", "payload", "transport", "guard", "reason")
+        keys = ("name", "interface", "direction", "payload", "transport", "events", "guard", "reason")
         listed = [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]
         _print_json({"handlers": listed})
         return
@@ -371,7 +371,9 @@ def _list(options: argparse.Namespace) -> None:
 
 def _advise(options: argparse.Namespace) -> None:
     guide = Guide(own_template())
-    named = [name for name in guide.names("project") if "choices" not in guide.questions[name]]
+    named = [
+        name for name in guide.names("project") if guide.always_asks(name) and not guide.questions[name].get("choices")
+    ]
     settled = {**dict.fromkeys(named, "demo"), ENTRY_NAME: "chat"}
     answers = guide.resolve({**settled, **_given(options, guide)}, ask=_ask(options))
     entry = changes.kept(guide.entry(answers))

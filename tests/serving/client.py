@@ -1,6 +1,7 @@
 """Clients of the handlers: each speaks what its handler understands, and can leave in every way there is."""
 
 import asyncio
+import secrets
 import socket
 import struct
 from collections.abc import AsyncGenerator, Iterable
@@ -31,6 +32,7 @@ class Client:
         self.name = handler["name"]
         self.connection = connection
         self.is_sent_events = direction_of(handler) != "reply"
+        self.is_shared = handler.get("events") == "channel"
         self.is_answered = direction_of(handler) != "push"
         self.is_typed = handler["payload"] == "typed"
         self.is_text = handler["transport"] == "text"
@@ -51,9 +53,10 @@ class Client:
 
     def number(self, message: Any) -> int | None:
         """Return the number of an event, or None for any other message."""
-        if self.is_typed:
+        if self.is_typed and not self.is_shared:
             return message["number"] if message["type"] == "event" else None
-        return int(message.removeprefix("event ")) if message.startswith("event ") else None
+        text: str = message.get("text", "") if self.is_typed else message
+        return int(text.removeprefix("event ")) if text.startswith("event ") else None
 
     async def receive_event(self) -> int:
         """Return the number of the next message, an event."""
@@ -74,9 +77,23 @@ class Client:
             first = await self.receive_event()
             assert await self.receive_event() == first + 1
         if self.is_answered:
-            await self.send("hello")
-            reply = {"type": "reply", "number": number, "text": "hello"} if self.is_typed else "hello"
-            assert await self.receive_answer() == reply
+            await self.be_answered(number)
+
+    async def be_answered(self, number: int = 1) -> None:
+        """Check that a message is answered; and by what it is itself, where all are told."""
+        await self.send("hello")
+        answer = await self.receive_answer()
+        if self.is_typed and self.is_shared:
+            assert (answer["type"], answer["text"]) == ("event", "hello")
+        else:
+            assert answer == ({"type": "reply", "number": number, "text": "hello"} if self.is_typed else "hello")
+
+    async def exchange_alone(self) -> None:
+        """Check what works where nobody else publishes."""
+        if not self.is_shared:
+            await self.exchange()
+        elif self.is_answered:
+            await self.be_answered()
 
     async def closed(self) -> tuple[int, str]:
         """Return the code and reason with which the server closes, 1006 if it goes without; read on until then."""
@@ -131,8 +148,10 @@ class Client:
 def handshake(port: int, handler: Handler, **options: Any) -> connect:
     """Return a handshake with a handler; unless the options say otherwise, as one who may connect."""
     welcome = {"subprotocols": ["bearer", TOKEN]} if handler["guard"] == "token" else {}
+    # A channel of its own for each client.
+    channel = f"/{secrets.token_hex(8)}" if handler.get("events") == "channel" else ""
     return connect(
-        f"ws://{HOST}:{port}{path_of(handler['name'])}",
+        f"ws://{HOST}:{port}{path_of(handler['name'])}{channel}",
         **{
             "compression": None,  # a flood of one letter would be no flood
             "close_timeout": DEADLINE,

@@ -55,6 +55,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Tell whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def wait_until(find_problems: Callable[[], Collection[str]], explain: Callable[[], str]) -> None:
     """Wait until there are no problems any more, or fail with them and an explanation."""
     end = time.monotonic() + DEADLINE
@@ -82,8 +88,7 @@ class Server:
 
     def listens(self) -> bool:
         """Tell whether the server takes connections."""
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.port)) == 0
+        return listens(self.port)
 
     def problems_of_the_start(self) -> list[str]:
         """Return why the server cannot be used yet."""
@@ -123,7 +128,7 @@ class Server:
 
     def leftovers(self, now: Counts, connections: Counter[str]) -> list[str]:
         """Return what there should not be, when there have been that many connections of each handler."""
-        alive = {kind: (self.idle[kind], now[kind]) for kind in ("tasks", "generators", "sockets")}
+        alive = {kind: (self.idle[kind], now[kind]) for kind in ("tasks", "generators", "sockets", "subscribers")}
         found = [f"{before} {kind} became {after}" for kind, (before, after) in alive.items() if after > before]
         for name, before in self.before["handlers"].items():
             connected = before["connected"] + connections[name]
@@ -143,7 +148,7 @@ class Server:
 
     def failures(self) -> list[str]:
         """Return the paths of the handlers that have failed since the scenario began, as often as that is logged."""
-        return FAILURE.findall(self.log())
+        return ["/".join(path.split("/")[:3]) for path in FAILURE.findall(self.log())]  # without a channel
 
     def troubles(self) -> list[str]:
         """Return what else is logged that is more than information."""
