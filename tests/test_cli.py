@@ -74,11 +74,76 @@ def test_first_handler_with_a_channel_brings_the_channels(command: Command, proj
     assert "channels_backend: memory\n" in (project / ".copier-answers.yml").read_text()
     listed = json.loads(command("list", "--json")[1])["handlers"]
     assert [(it["path"], it["events"]) for it in listed] == [("/ws/chat", None), ("/ws/rooms/{channel}", "channel")]
-    assert "rooms  /ws/rooms/{channel}  duplex-listener, typed, JSON in text frames\n" in command("list")[1]
+    shown = "rooms  /ws/rooms/{channel}  duplex-listener, typed, JSON in text frames, for everybody\n"
+    assert shown in command("list")[1]
     code, out, _ = command("remove", "handler", "rooms")
     assert code == 0
     assert "delete    src/desk/channels.py" in out.splitlines()
     assert "channels_backend" not in (project / ".copier-answers.yml").read_text()
+
+
+def test_answers_about_the_project_come_with_the_first_handler_that_needs_them(command: Command, project: Path) -> None:
+    rooms = ("new", "handler", "rooms", "--direction", "duplex", "--events", "channel")
+    code, out, _ = command(*rooms, "--channels-backend", "redis", "--channels-history", "20")
+    assert code == 0
+    assert out.splitlines()[-1].endswith(" --guard none --channels-backend redis --channels-history 20")
+    assert "channels_backend: redis\nchannels_history: '20'\n" in (project / ".copier-answers.yml").read_text()
+    before = contents(project)
+    for arguments in (
+        ("new", "handler", "news", "--direction", "push", "--events", "channel", "--channels-backend", "memory"),
+        ("change", "handler", "chat", "--direction", "push", "--events", "channel", "--channels-backend", "memory"),
+    ):
+        assert command(*arguments) == (
+            2,
+            "",
+            (
+                'ws-scaffold: The channels_backend of the project is "redis" already.\n'
+                "  try: ws-scaffold change project --channels-backend memory\n"
+            ),
+        )
+    assert contents(project) == before
+    code, out, _ = command("new", "handler", "news", "--direction", "push", "--events", "channel")
+    assert (code, "--channels-backend" in out) == (0, False)
+
+
+def test_answer_about_channels_needs_a_handler_with_one(command: Command, project: Path) -> None:
+    before = contents(project)
+    for command_line, error in (
+        (
+            ("new", "handler", "news", "--channels-backend", "redis"),
+            "channels_backend is not asked for a handler of this kind.\n  try: leave it out\n",
+        ),
+        (
+            ("change", "project", "--channels-backend", "redis"),
+            (
+                "channels_backend is not asked about this project: none of its handlers needs it.\n"
+                "  try: ws-scaffold list shows what there is\n"
+            ),
+        ),
+    ):
+        assert command(*command_line) == (2, "", f"ws-scaffold: {error}")
+    assert contents(project) == before
+
+
+def test_backend_of_the_channels_can_be_changed(command: Command, project: Path) -> None:
+    command("new", "handler", "rooms", "--direction", "duplex", "--events", "channel")
+    app = project / "src/desk/app.py"
+    app.write_text(f"{app.read_text()}\n# mine\n")
+    code, out, _ = command("change", "project", "--channels-backend", "redis", "--channels-history", "20")
+    assert code == 0
+    assert "create    src/desk/broker.py" in out.splitlines()
+    assert "merge     src/desk/app.py" in out.splitlines()
+    assert "Channels(create_backend(settings.channels_url))," in app.read_text()
+    assert app.read_text().endswith("\n# mine\n")
+    code, _, err = command("change", "project", "--channels-backend", "postgres")
+    assert (code, err.startswith('ws-scaffold: Channels_history "20" contradicts channels_backend "postgres": ')) == (
+        2,
+        True,
+    )
+    assert command("change", "project", "--channels-backend", "postgres", "--channels-history", "0")[0] == 0
+    assert '"psycopg[binary]>=' in (project / "pyproject.toml").read_text()
+    assert command("change", "project", "--channels-backend", "memory")[0] == 0
+    assert not (project / "src/desk/broker.py").exists()
 
 
 def test_new_project_takes_the_answers_about_channels(command: Command, tmp_path: Path) -> None:

@@ -121,13 +121,14 @@ def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, 
 
 
 @pytest.mark.parametrize("length", [1, 8, 40])
-@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("part", range(4))
 @pytest.mark.parametrize("asyncapi", ["yes", "no"])
 def test_names_of_any_length_render_to_formatted_files(
     template: Path, tmp_path: Path, length: int, part: int, asyncapi: str
 ) -> None:
     names = ["handler_"[: length - 1] + letter if length < 40 else "x" * 39 + letter for letter in ascii_lowercase]
-    handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::3], names, strict=False)]
+    handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::4], names, strict=False)]
+    assert len(handlers) == len(HANDLERS[part::4])
     assert {len(handler["name"]) for handler in handlers} == {length}
     answers = {"project_name": "p" * length, "package_name": "p" * length, "asyncapi": asyncapi, "handlers": handlers}
     assert_formatted(render(template, tmp_path / "demo", answers))

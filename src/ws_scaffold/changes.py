@@ -90,6 +90,25 @@ def _with(guide: Guide, state: State, entries: Sequence[Answers], about: Answers
     return {key: value for key, value in kept.items() if value is not None} | known | {"handlers": list(entries)}
 
 
+def _brought(guide: Guide, state: State, given: Answers, answers: Answers) -> Answers:
+    """Return the answers about the project that a handler brings along: those to questions that were open.
+
+    Raises:
+        UsageError: one was given that is settled otherwise, or that this handler leaves closed.
+    """
+    about = guide.about(answers)
+    for name in guide.names("project"):
+        if name in given and name in state and given[name] != state[name]:
+            other = flags({name: given[name]})
+            raise UsageError(
+                f'The {name} of the project is "{state[name]}" already.',
+                f"ws-scaffold change project {' '.join(other)}",
+            )
+        if name in given and name not in about and name not in state:
+            raise UsageError(f"{name} is not asked for a handler of this kind.", "leave it out")
+    return {name: answer for name, answer in about.items() if name not in state}
+
+
 def _find(state: State, name: str) -> Answers:
     for entry in state["handlers"]:
         if entry["name"] == spelled(name):
@@ -106,7 +125,8 @@ def new_handler(guide: Guide, state: State, name: str | None, given: Answers, as
     named = {} if name is None else {ENTRY_NAME: spelled(name)}
     answers = guide.resolve({**_about(guide, state), **named, **given}, ask=ask)
     entry = guide.entry(answers)
-    again = ["new", "handler", entry["name"], *flags(kept(entry))]
+    brought = _brought(guide, state, given, answers)
+    again = ["new", "handler", entry["name"], *flags({**kept(entry), **brought})]
     if entry in state["handlers"]:
         return Change(guide, state, state, again)
     if any(it["name"] == entry["name"] for it in state["handlers"]):
@@ -114,7 +134,7 @@ def new_handler(guide: Guide, state: State, name: str | None, given: Answers, as
             f'There is a handler "{entry["name"]}" already, with other answers; nothing was written.',
             f"ws-scaffold change handler {entry['name']}",
         )
-    return Change(guide, state, _with(guide, state, [*state["handlers"], entry], guide.about(answers)), again)
+    return Change(guide, state, _with(guide, state, [*state["handlers"], entry], brought), again)
 
 
 def change_handler(guide: Guide, state: State, name: str, given: Answers, ask: Ask | None) -> Change:
@@ -127,9 +147,10 @@ def change_handler(guide: Guide, state: State, name: str, given: Answers, ask: A
         settled["interface"] = old["interface"]
     answers = guide.resolve(settled, preferred=guide.implied(old), ask=None if given else ask)
     entry = guide.entry(answers)
+    brought = _brought(guide, state, given, answers)
     entries = [entry if it is old else it for it in state["handlers"]]
-    again = ["change", "handler", old["name"], *flags(kept(entry))]
-    return Change(guide, state, _with(guide, state, entries, guide.about(answers)), again)
+    again = ["change", "handler", old["name"], *flags({**kept(entry), **brought})]
+    return Change(guide, state, _with(guide, state, entries, brought), again)
 
 
 def change_project(guide: Guide, state: State, given: Answers, ask: Ask | None) -> Change:

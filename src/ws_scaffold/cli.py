@@ -66,6 +66,8 @@ def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParse
     parser.add_argument("-C", dest="folder", type=Path, default=Path(), metavar="DIR", help="run as if started there")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     about_handler = [name for name in guide.names("handler") if name != ENTRY_NAME]
+    # Some handlers bring questions about the project along.
+    brought = [name for name in guide.names("project") if not guide.always_asks(name)]
 
     verbs: dict[str, Any] = {}
 
@@ -84,12 +86,12 @@ def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParse
 
     new_handler = command("new", "handler", "Add a handler")
     new_handler.add_argument("name", nargs="?", help="what it is called")
-    _add_answers(new_handler, guide, about_handler)
+    _add_answers(new_handler, guide, [*about_handler, *brought])
     _add_options(new_handler, asks=True)
 
     change = command("change", "handler", "Change answers about a handler")
     _add_handler(change)
-    _add_answers(change, guide, about_handler)
+    _add_answers(change, guide, [*about_handler, *brought])
     _add_options(change, asks=True)
 
     change_project = command("change", "project", "Change answers about the project")
