@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mutants import Laboratory
 from projects import HANDLERS, PYTHONS, build_environment, copy_of_the_working_tree, find_python, render
 from ws_scaffold.cli import main
 
@@ -51,6 +52,12 @@ def environment(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> E
         return built[version]
 
     return interpreter
+
+
+@pytest.fixture(scope="session")
+def laboratory(template: Path, environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """Return where handlers and mutants of them are tried, on the first Python."""
+    return Laboratory(template, environment(PYTHONS[0]), tmp_path_factory.mktemp("laboratory"))
 
 
 @pytest.fixture

@@ -368,6 +368,7 @@ class Laboratory:
         self._template = template
         self._python = python
         self._folder = folder
+        self._prepared: set[str] = set()
 
     def _sound(self, handler: Handler) -> Path:
         project = self._folder / handler["name"]
@@ -384,10 +385,12 @@ class Laboratory:
         return project
 
     def prepare(self, handlers: Iterable[Handler]) -> None:
-        """Make a project for each of the handlers, and check that it passes its tests as it is."""
+        """Make a project for each of the handlers, and check that it passes its tests as it is; each once."""
+        new = {it["name"]: it for it in handlers if it["name"] not in self._prepared}
         with ThreadPoolExecutor(2) as pool:
-            for _ in pool.map(self._sound, handlers):
+            for _ in pool.map(self._sound, new.values()):
                 pass
+        self._prepared |= new.keys()
 
     def _survives(self, run: tuple[Mutant, Handler]) -> str | None:
         """Return what survived, or None if the generated tests have noticed."""

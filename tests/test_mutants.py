@@ -1,22 +1,11 @@
 """A generated test fails when what it is there for is broken."""
 
-from pathlib import Path
-
 import pytest
 
-from conftest import Environment
 from mutants import CONTROLS, MUTANTS, Laboratory, Mutant, covering_runs
-from projects import HANDLERS, PYTHONS
+from projects import HANDLERS
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def laboratory(template: Path, environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """Return a laboratory in which every handler of the covering set is known to be sound."""
-    laboratory = Laboratory(template, environment(PYTHONS[0]), tmp_path_factory.mktemp("mutants"))
-    laboratory.prepare({handler["name"]: handler for _, handler in covering_runs()}.values())
-    return laboratory
 
 
 def test_covering_set_has_every_mutant_every_interface_and_every_handler() -> None:
@@ -30,15 +19,18 @@ def test_covering_set_has_every_mutant_every_interface_and_every_handler() -> No
 
 
 def test_generated_tests_notice_every_mutant(laboratory: Laboratory) -> None:
+    laboratory.prepare(handler for _, handler in covering_runs())
     assert not list(laboratory.survivors(covering_runs()))
 
 
 def test_generated_tests_notice_nothing_where_nothing_is_broken(laboratory: Laboratory) -> None:
+    laboratory.prepare([HANDLERS[-1]])
     runs = [(control, HANDLERS[-1]) for control in CONTROLS]
     assert len(list(laboratory.survivors(runs))) == len(CONTROLS)
 
 
 def test_mutant_that_finds_no_place_is_an_error(laboratory: Laboratory) -> None:
+    laboratory.prepare([HANDLERS[0]])
     lost = Mutant("lost", CONTROLS[0].file, "not in the file", "")
     with pytest.raises(LookupError, match=f"mutant 'lost' finds no place in .*/{HANDLERS[0]['name']}/handler.py"):
         list(laboratory.survivors([(lost, HANDLERS[0])]))
