@@ -20,6 +20,7 @@ from projects import (
     build_environment,
     copy_of_the_working_tree,
     find_python,
+    questions,
     render,
     run_own_tests,
 )
@@ -348,13 +349,33 @@ def all_runs() -> list[tuple[Mutant, Handler]]:
     return [(mutant, handler) for handler in HANDLERS for mutant in MUTANTS if mutant.applies(handler)]
 
 
+def _direction(interface: str) -> str:
+    direction: str = questions()["interfaces"]["default"][interface]["direction"]
+    return direction
+
+
+def covered_interfaces(mutant: Mutant, number: int = 0) -> list[str]:
+    """Return the interfaces that the covering set tries a mutant with.
+
+    That is every one that may make a difference; of a file that all handlers share, one for each direction.
+    """
+    interfaces = list(dict.fromkeys(handler["interface"] for handler in HANDLERS if mutant.applies(handler)))
+    if not mutant.everywhere:
+        return [interfaces[number % len(interfaces)]]
+    if "{name}" in mutant.file:
+        return interfaces
+    directions: dict[str, list[str]] = {}
+    for interface in interfaces:
+        directions.setdefault(_direction(interface), []).append(interface)
+    return [of_one[number % len(of_one)] for of_one in directions.values()]
+
+
 def covering_runs() -> list[tuple[Mutant, Handler]]:
     """Return every mutant once with every interface that may make a difference; the forms of handlers take turns."""
     chosen: list[tuple[Mutant, Handler]] = []
     turns: dict[str, int] = {}
     for number, mutant in enumerate(MUTANTS):
-        interfaces = list(dict.fromkeys(handler["interface"] for handler in HANDLERS if mutant.applies(handler)))
-        for interface in interfaces if mutant.everywhere else [interfaces[number % len(interfaces)]]:
+        for interface in covered_interfaces(mutant, number):
             fitting = [it for it in HANDLERS if it["interface"] == interface and mutant.applies(it)]
             turns[interface] = turns.get(interface, -1) + 1
             chosen.append((mutant, fitting[turns[interface] % len(fitting)]))
