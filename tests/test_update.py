@@ -150,7 +150,7 @@ def test_check_says_whether_there_is_something_newer(command: Command) -> None:
     newer = "v0.0.3 is there, and the project is of v0.0.1\nnext: ws-scaffold update\n"
     assert command("update", "--check") == (2, newer, "")
     code, out, _ = command("update", "--check", "--json")
-    assert (code, json.loads(out)) == (2, {"project": "v0.0.1", "newest": "v0.0.3", "newer": True})
+    assert (code, json.loads(out)) == (2, {"project": "v0.0.1", "newest": "v0.0.3", "newer": True, "note": ""})
 
 
 def test_copier_checks_and_updates_what_the_command_has_made(old: Path) -> None:
@@ -474,8 +474,10 @@ def test_versions_are_ordered_as_copier_orders_them() -> None:
 def test_source_that_cannot_be_reached_leaves_the_version_that_is_here(command: Command, project: Path) -> None:
     """A project of our own source: no test goes there, so it cannot be reached."""
     del project
-    assert command("update", "--check") == (0, f"the project is of {releases.OWN}: there is nothing newer\n", "")
-    assert command("update")[1].startswith("nothing changes: it is so already\n")
+    note = f"note: {releases.SOURCE} cannot be reached: of what is known here, {releases.OWN} is the newest"
+    nothing = f"the project is of {releases.OWN}: there is nothing newer\n{note}\n"
+    assert command("update", "--check") == (0, nothing, "")
+    assert command("update")[1].splitlines()[:2] == ["nothing changes: it is so already", note]
 
 
 def test_template_without_versions(command: Command, old: Path) -> None:

@@ -47,6 +47,8 @@ class Change:
     """The guide of the old state, where that is of another version of the template."""
     news: list[News] = field(default_factory=list)
     """What the new version brings."""
+    note: str = ""
+    """What the user should know of where it comes from."""
 
     def plan(self, root: Path, *, force: bool) -> Plan:
         """Return what it does to the files of a project."""
@@ -196,9 +198,10 @@ def update(old_guide: Guide, state: State, to: str | None, given: Answers, ask: 
     Only what no answer is known to is asked.
     """
     source, old = state["_src_path"], _version(state)
-    new, folder = releases.described(source, to or releases.newest(source) or "HEAD")
+    newest = releases.Newest(to) if to else releases.newest(source)
+    new, folder = releases.described(source, newest.version or "HEAD")
     if new == old:
-        return Change(old_guide, state, state, ["update", "--to", new])
+        return Change(old_guide, state, state, ["update", "--to", new], note=newest.note)
     ranks = releases.rank(old), releases.rank(new)
     if ranks[0] and ranks[1] and ranks[1] < ranks[0]:
         raise UsageError(
@@ -222,7 +225,8 @@ def update(old_guide: Guide, state: State, to: str | None, given: Answers, ask: 
         if name in given or name not in state:
             again += ["--data", f"{name}={answer}"]
     new_state = {"_commit": new, "_src_path": source, **about, "handlers": entries}
-    return Change(guide, state, new_state, again, old_guide=old_guide, news=news(folder, old, new))
+    brought = news(folder, old, new)
+    return Change(guide, state, new_state, again, old_guide=old_guide, news=brought, note=newest.note)
 
 
 def _version(state: State) -> str:
@@ -235,13 +239,27 @@ def _version(state: State) -> str:
     return commit
 
 
-def newer_version(state: State) -> tuple[str, str, bool]:
-    """Return the version that a project is of, the newest that there is, and whether that is a newer one."""
+@dataclass(frozen=True)
+class Standing:
+    """Which version a project is of, and which there is."""
+
+    project: str
+    newest: str
+    newer: bool
+    """Whether the newest one is newer."""
+    note: str
+
+
+def standing(state: State) -> Standing:
+    """Return how a project stands to the versions of its template.
+
+    Raises:
+        ScaffoldError: they cannot be listed, or there are none.
+    """
     old = _version(state)
     source = state["_src_path"]
-    newest = releases.newest(source)
+    newest, note = releases.newest(source)
     if newest is None:
         newest, _ = releases.described(source, "HEAD")
     ranks = releases.rank(old), releases.rank(newest)
-    newer = ranks[0] < ranks[1] if ranks[0] and ranks[1] else old != newest
-    return old, newest, newer
+    return Standing(old, newest, ranks[0] < ranks[1] if ranks[0] and ranks[1] else old != newest, note)

@@ -3,6 +3,7 @@
 # PYTHON_ARGCOMPLETE_OK
 import argparse
 import contextlib
+import dataclasses
 import difflib
 import json
 import os
@@ -260,6 +261,8 @@ def _run(options: argparse.Namespace) -> Outcome:
     with _opened(root, options) as (tree, completed):
         change = _change(options, root)
         planned = change.plan(root, force=options.force)
+        if change.note:
+            planned = dataclasses.replace(planned, notes=(change.note, *planned.notes))
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
         if written:
             if options.command == "update" and planned.changes:
@@ -390,14 +393,19 @@ def _advise(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     _, state = _open(find_root(options.folder.resolve()))
-    project, newest, newer = changes.newer_version(state)
+    found = changes.standing(state)
     if options.as_json:
-        _print_json({"project": project, "newest": newest, "newer": newer})
-    elif newer:
-        sys.stdout.write(f"{newest} is there, and the project is of {project}\nnext: {_again(options, ['update'])}\n")
+        _print_json(dataclasses.asdict(found))
+        return NEWER if found.newer else DONE
+    if found.newer:
+        sys.stdout.write(f"{found.newest} is there, and the project is of {found.project}\n")
     else:
-        sys.stdout.write(f"the project is of {project}: there is nothing newer\n")
-    return NEWER if newer else DONE
+        sys.stdout.write(f"the project is of {found.project}: there is nothing newer\n")
+    if found.note:
+        sys.stdout.write(f"note: {found.note}\n")
+    if found.newer:
+        sys.stdout.write(f"next: {_again(options, ['update'])}\n")
+    return NEWER if found.newer else DONE
 
 
 def _complete(shell: str) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ws_scaffold import __version__
 from ws_scaffold.errors import ScaffoldError
@@ -45,8 +46,17 @@ def _address(source: str) -> str:
     return str(Path(source).expanduser()) if source.startswith("~") else source.removeprefix("git+")
 
 
-def newest(source: str) -> str | None:
-    """Return the newest release of a template, prereleases left out; None where there is none.
+class Newest(NamedTuple):
+    """The newest release of a template."""
+
+    version: str | None
+    """Its tag, or None where there is no release."""
+    note: str = ""
+    """What keeps it from being certain."""
+
+
+def newest(source: str) -> Newest:
+    """Return the newest release of a template, prereleases left out.
 
     Of our own source, the version that this package ships is one, whether the source can be reached or not.
 
@@ -54,6 +64,7 @@ def newest(source: str) -> str | None:
         ScaffoldError: the source cannot be reached.
     """
     own = [OWN] if source == SOURCE else []
+    note = ""
     try:
         listed = git(
             *("ls-remote", "--tags", "--refs", "--", _address(source)),
@@ -62,10 +73,10 @@ def newest(source: str) -> str | None:
     except ScaffoldError:
         if not own:
             raise
-        listed = ""
+        listed, note = "", f"{source} cannot be reached: of what is known here, {OWN} is the newest"
     tags = [line.partition("refs/tags/")[2] for line in listed.splitlines()]
     ranked = [(found, tag) for tag in (*tags, *own) if (found := rank(tag)) and not _is_prerelease(found)]
-    return max(ranked, key=lambda it: it[0])[1] if ranked else None
+    return Newest(max(ranked, key=lambda it: it[0])[1] if ranked else None, note)
 
 
 def _is_prerelease(rank: Rank) -> bool:
