@@ -6,11 +6,8 @@ rules that ruff can mend, the order of imports among them.
 """
 
 import os
-import shutil
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
@@ -34,6 +31,8 @@ def _as_it_is(_path: str, content: bytes) -> bytes:
 
 def _settings(content: bytes | None) -> Any:
     """Return what a `pyproject.toml` says to ruff: nothing, where it cannot be read; then neither can ruff."""
+    import tomllib  # noqa: PLC0415 - it takes time to import, and most projects are as they were made
+
     try:
         return tomllib.loads((content or b"").decode()).get("tool", {}).get("ruff")
     except ValueError:
@@ -53,6 +52,8 @@ def differ(tree: Tree, generated: bytes | None, paths: set[str]) -> bool:
 
 def find_ruff(root: Path) -> str | None:
     """Return the project's own ruff, else one that is active, or installed beside us, or on the path; or None."""
+    import shutil  # noqa: PLC0415 - it takes time to import, and most projects keep the settings
+
     places = [root / ".venv", Path(os.environ.get("VIRTUAL_ENV") or root), Path(sys.prefix)]
     folder = "Scripts" if os.name == "nt" else "bin"
     for place in places:
@@ -94,6 +95,8 @@ class Formatter:
 
     def warm_up(self, files: Iterator[tuple[str, bytes]]) -> None:
         """Format many files at once: each takes a process of its own."""
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
+
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(lambda it: self.formatted(*it), files))
 
