@@ -10,7 +10,7 @@ from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, render
 from trees import Tree, command, tree
 from ws_scaffold.guide import Guide
 from ws_scaffold.project import load_state
-from ws_scaffold.render import Project
+from ws_scaffold.render import Project, given
 
 ABOUT = {"project_name": "Trading Desk", "asyncapi": "yes"}
 
@@ -25,6 +25,18 @@ SEQUENCES = {
     "down to none, and up again": (
         "remove handler chat",
         "new handler chat --interface websocket --payload raw --transport binary",
+    ),
+    "a broker": (
+        "new handler rooms --direction duplex --events channel --channels-backend redis",
+        "change project --channels-history 20 --asyncapi no",
+        "new handler news --direction push --events channel --guard token",
+        "remove handler chat",
+        "change project --channels-backend postgres --channels-history 0",
+    ),
+    "another package": (
+        "new handler feed --interface stream",
+        "change project --package-name desk --project-name Desk",
+        "remove handler chat",
     ),
     "down to none": ("remove handler chat",),
     "names that are swapped": (
@@ -79,8 +91,7 @@ def written(project: Path) -> dict[str, tuple[bytes, bool]]:
 
 def copied_again(template: Path, project: Path, target: Path) -> Tree:
     """Return what a fresh copy with a project's state looks like."""
-    handlers = load_state(project)["handlers"]
-    return tree(render(template, target, {**ABOUT, "handlers": handlers}))
+    return tree(render(template, target, given(load_state(project))))
 
 
 def answered(handler: Handler) -> dict[str, str]:

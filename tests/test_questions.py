@@ -119,13 +119,6 @@ def test_the_need_decides_the_interface(
     assert state["handlers"][0]["interface"] == interface
 
 
-@pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
-def test_interface_answers_what_it_implies(template: Path, tmp_path: Path, handler: dict[str, str]) -> None:
-    answers = {"handler_name" if key == "name" else key: value for key, value in handler.items()}
-    state = state_of(render(template, tmp_path / "demo", answers))
-    assert state["handlers"] == [handler]
-
-
 def test_codec_answers_what_it_implies(template: Path, tmp_path: Path) -> None:
     state = state_of(render(template, tmp_path / "demo", {"codec": "msgpack"}))
     assert (state["handlers"][0]["transport"], state["handlers"][0]["codec"]) == ("binary", "msgpack")

@@ -9,6 +9,8 @@ import pytest
 
 from projects import HANDLERS, render, run
 from trees import contents
+from ws_scaffold.guide import Guide
+from ws_scaffold.render import Project
 
 SHARED = {
     ".copier-answers.yml",
@@ -83,15 +85,14 @@ def assert_formatted(project: Path) -> None:
 
 @pytest.mark.parametrize("asyncapi", ["yes", "no"])
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
-def test_every_handler_alone_renders_exactly_its_files(
-    template: Path, tmp_path: Path, handler: dict[str, str], asyncapi: str
-) -> None:
-    project = render(template, tmp_path / "demo", {"asyncapi": asyncapi, "handlers": [handler]})
+def test_every_handler_alone_renders_exactly_its_files(template: Path, handler: dict[str, str], asyncapi: str) -> None:
+    state = {"project_name": "Demo", "package_name": "demo", "asyncapi": asyncapi, "handlers": [handler]}
+    project = Project(Guide(template), {"_src_path": str(template), **state})  # Copier's are the same: test_judge.py
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
     expected |= OF_ASYNCAPI if asyncapi == "yes" else set()
     expected |= OF_A_GUARDED_PROJECT if handler["guard"] == "token" else set()
     expected |= {CHANNELS} if handler.get("events") == "channel" else set()
-    files = {path: content.decode() for path, content in contents(project).items()}
+    files = {path: file.content.decode() for path, file in project.render().items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
         assert "ws_scaffold" not in text, path
@@ -106,7 +107,8 @@ def test_every_handler_alone_renders_exactly_its_files(
 @pytest.mark.parametrize(("backend", "history"), [("memory", "20"), ("redis", "0"), ("redis", "20"), ("postgres", "0")])
 def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, backend: str, history: str) -> None:
     answers = {"channels_backend": backend, "channels_history": history}
-    own, shared = (handler | {"name": "feed"} for handler in HANDLERS[:6:5])
+    own = HANDLERS[0] | {"name": "feed"}
+    shared = own | {"events": "channel"}
     without = contents(render(template, tmp_path / "without", {**answers, "handlers": [own]}))
     project = render(template, tmp_path / "demo", {**answers, "package_name": "without", "handlers": [shared]})
     added = {CHANNELS} | (OF_A_BROKER if backend != "memory" else set())
@@ -122,15 +124,13 @@ def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize("length", [1, 8, 40])
 @pytest.mark.parametrize("part", range(4))
-@pytest.mark.parametrize("asyncapi", ["yes", "no"])
-def test_names_of_any_length_render_to_formatted_files(
-    template: Path, tmp_path: Path, length: int, part: int, asyncapi: str
-) -> None:
+def test_names_of_any_length_render_to_formatted_files(template: Path, tmp_path: Path, length: int, part: int) -> None:
     names = ["handler_"[: length - 1] + letter if length < 40 else "x" * 39 + letter for letter in ascii_lowercase]
     handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::4], names, strict=False)]
     assert len(handlers) == len(HANDLERS[part::4])
     assert {len(handler["name"]) for handler in handlers} == {length}
-    answers = {"project_name": "p" * length, "package_name": "p" * length, "asyncapi": asyncapi, "handlers": handlers}
+    names_of_the_project = dict.fromkeys(("project_name", "package_name"), "p" * length)
+    answers = {**names_of_the_project, "asyncapi": ("yes", "no")[(part + length) % 2], "handlers": handlers}
     assert_formatted(render(template, tmp_path / "demo", answers))
 
 
