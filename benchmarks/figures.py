@@ -54,7 +54,8 @@ def spread(values: Sequence[float], digits: int = 2) -> dict[str, float]:
         values = [*values, *values]
     quartiles = statistics.quantiles(values, n=4, method="inclusive")
     return {
-        name: round(value, digits) for name, value in zip(("quarter", "median", "three_quarters"), quartiles, strict=True)
+        name: round(value, digits)
+        for name, value in zip(("quarter", "median", "three_quarters"), quartiles, strict=True)
     }
 
 

@@ -257,7 +257,9 @@ def report(document: dict[str, Any]) -> Iterator[str]:
         yield f"{work:36}" + "".join(f"{form:>22}" for form in forms)
         for label in labels:
             cells = (rows.get(label) for rows in forms.values())
-            texts = ("-" if it is None else "{median:.2f} ({quarter:.2f}-{three_quarters:.2f})".format(**it) for it in cells)
+            texts = (
+                "-" if it is None else "{median:.2f} ({quarter:.2f}-{three_quarters:.2f})".format(**it) for it in cells
+            )
             yield f"{label:36}" + "".join(f"{text:>22}" for text in texts)
         yield ""
     yield from map(str, document["targets"])

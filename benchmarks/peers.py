@@ -104,6 +104,11 @@ class Form:
         return self.transport == "text"
 
     @property
+    def frame_class(self) -> type[str | bytes]:
+        """Return what a frame is to Python."""
+        return str if self.is_text else bytes
+
+    @property
     def encode(self) -> Callable[[Any], bytes]:
         """Return an encoder, made once."""
         encoder: Any = msgspec.msgpack.Encoder() if self.codec == "msgpack" else msgspec.json.Encoder()
@@ -206,15 +211,33 @@ def asgi_push(form: Form, source: Source) -> App:
 # Litestar by hand ----------------------------------------------------------------------------------------------------
 
 
-def litestar_listener(form: Form) -> App:
+class Bounded(WebSocket[Any, Any, Any]):
+    """What gives up on a client that stopped reading, in the way that comes to mind first: a timeout for each send."""
+
+    def send_wrapper(self, send: Any) -> Any:
+        """Wrap ``send``: at most 30 seconds for each message."""
+        wrapped = super().send_wrapper(send)
+
+        async def bounded(message: Any) -> None:
+            async with asyncio.timeout(30):
+                await wrapped(message)
+
+        return bounded
+
+
+def litestar_bounded(form: Form) -> App:
+    """Return a function listener that gives up on a client that stopped reading."""
+    return litestar_listener(form, Bounded)
+
+
+def litestar_listener(form: Form, websocket_class: Any = WebSocket) -> App:
     """Return a function listener."""
     modes: Any = {} if form.is_text else {"receive_mode": "binary", "send_mode": "binary"}
     listen = partial(websocket_listener, "/", dependencies={"connection": provide_connection}, **modes)
     if form.payload == "typed":
         encode, decode = form.encode, form.decode
 
-        @listen()
-        async def typed(data: bytes, connection: NamedDependency[Connection]) -> bytes:
+        async def typed(data: Any, connection: NamedDependency[Connection]) -> bytes:
             try:
                 message = decode(data)
             except ValueError as exc:
@@ -222,7 +245,8 @@ def litestar_listener(form: Form) -> App:
             connection.received += 1
             return encode(Reply(connection.received, message.text))
 
-        return Litestar([typed])
+        typed.__annotations__["data"] = form.frame_class
+        return Litestar([listen()(typed)], websocket_class=websocket_class)
     if form.is_text:
 
         @listen()
@@ -230,14 +254,14 @@ def litestar_listener(form: Form) -> App:
             connection.received += 1
             return data
 
-        return Litestar([text])
+        return Litestar([text], websocket_class=websocket_class)
 
     @listen()
     async def binary(data: bytes, connection: NamedDependency[Connection]) -> bytes:
         connection.received += 1
         return data
 
-    return Litestar([binary])
+    return Litestar([binary], websocket_class=websocket_class)
 
 
 def litestar_listener_class(form: Form) -> App:
@@ -252,14 +276,18 @@ def litestar_listener_class(form: Form) -> App:
     if form.payload == "typed":
         encode, decode = form.encode, form.decode
 
+        async def typed(_self: Listener, data: Any, connection: NamedDependency[Connection]) -> bytes:
+            try:
+                message = decode(data)
+            except ValueError as exc:
+                return encode(Error(str(exc)))
+            connection.received += 1
+            return encode(Reply(connection.received, message.text))
+
+        typed.__annotations__["data"] = form.frame_class
+
         class Typed(Listener):
-            async def on_receive(self, data: bytes, connection: NamedDependency[Connection]) -> bytes:
-                try:
-                    message = decode(data)
-                except ValueError as exc:
-                    return encode(Error(str(exc)))
-                connection.received += 1
-                return encode(Reply(connection.received, message.text))
+            on_receive = typed
 
         return Litestar([Typed])
     if form.is_text:
@@ -399,7 +427,9 @@ def fastapi_reply(form: Form) -> App:
     is_typed, is_text = form.payload == "typed", form.is_text
 
     @app.websocket("/")
-    async def endpoint(socket: StarletteWebSocket, connection: Annotated[Connection, Depends(provide_connection)]) -> None:
+    async def endpoint(
+        socket: StarletteWebSocket, connection: Annotated[Connection, Depends(provide_connection)]
+    ) -> None:
         await socket.accept()
         receive = socket.receive_text if is_text else socket.receive_bytes
         try:
@@ -451,6 +481,7 @@ def fastapi_push(form: Form, source: Source) -> App:
 REPLY: dict[str, Callable[[Form], App]] = {
     "raw ASGI": asgi_reply,
     "Litestar by hand, listener": litestar_listener,
+    "Litestar by hand, bounded sends": litestar_bounded,
     "Litestar by hand, listener-class": litestar_listener_class,
     "Litestar by hand, websocket": litestar_websocket,
     "Starlette": starlette_reply,

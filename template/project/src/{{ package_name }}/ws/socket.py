@@ -2,7 +2,7 @@
 
 import asyncio
 import weakref
-from time import monotonic
+from asyncio import current_task
 from typing import Any, Literal, overload
 
 from litestar import Litestar, WebSocket
@@ -12,6 +12,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 WS_1003_UNSUPPORTED_DATA = 1003
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
+GIVEN_UP = 2  # looks at a send that waits
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
 
@@ -24,51 +25,49 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     """
 
     send_timeout: float = 30.0
-    """Seconds that one message may wait for the client to read."""
+    """Seconds that one message may wait for the client to read: at least so many, and less than twice as many."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         super().__init__(scope, receive, send)
-        self.app.state.setdefault("handlers", weakref.WeakSet()).add(asyncio.current_task())
+        self.app.state.setdefault("handlers", weakref.WeakSet()).add(current_task())
 
     def send_wrapper(self, send: Send) -> Send:
         """Wrap ``send``, and watch for as long as the connection lasts that no call of it waits too long."""
         loop = asyncio.get_running_loop()
         timeout = self.send_timeout
-        sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when
+        sending: dict[asyncio.Task[Any], int] = {}  # the tasks inside of `send`, and how often `watch` has found them there
         reference = weakref.ref(self)
 
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
                 return
-            # A timer a message would cost more than the message: note the time, and let `watch` look now and then.
-            task = asyncio.current_task(loop)
-            assert task is not None
-            sending[task] = monotonic()
+            # A timer for each message, or a look at the clock, would cost too much: `watch` looks now and then.
+            task: Any = current_task(loop)
+            sending[task] = 0
             try:
                 await send(message)
             except OSError:
                 self.connection_state = "disconnect"
             except asyncio.CancelledError:
-                if task in sending or task.uncancel():  # not by `watch`, or not by `watch` alone
+                if sending[task] < GIVEN_UP or task.uncancel():  # not by `watch`, or not by `watch` alone
                     # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
                     # let anyio repeat what it said.
                     await asyncio.sleep(0)
                     raise
             finally:
-                sending.pop(task, None)
+                del sending[task]
 
         def watch() -> None:
             socket = reference()
             if socket is None or socket.connection_state == "disconnect":
                 return
-            now = monotonic()
-            patience = min(sending.values(), default=now) + timeout - now
-            if patience > 0:
-                loop.call_later(patience, watch)
+            if not any(sending.values()):
+                sending.update(dict.fromkeys(sending, 1))
+                loop.call_later(timeout, watch)
                 return
             socket.connection_state = "disconnect"
-            for task in list(sending):
-                del sending[task]
+            for task in sending:
+                sending[task] = GIVEN_UP
                 task.cancel()
 
         loop.call_later(timeout, watch)
