@@ -6,6 +6,7 @@ import struct
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import quote_plus
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -68,6 +69,10 @@ class Client:
             assert self.is_sent_events
         return message
 
+    def reply(self, number: int, text: str) -> Any:
+        """Return the answer to that message, as it is received."""
+        return {"type": "reply", "number": number, "text": text} if self.is_typed else text
+
     async def exchange(self, number: int = 1) -> None:
         """Check that events arrive, and that a message is answered, as the first or that `number` of them."""
         if self.is_sent_events:
@@ -75,8 +80,7 @@ class Client:
             assert await self.receive_event() == first + 1
         if self.is_answered:
             await self.send("hello")
-            reply = {"type": "reply", "number": number, "text": "hello"} if self.is_typed else "hello"
-            assert await self.receive_answer() == reply
+            assert await self.receive_answer() == self.reply(number, "hello")
 
     async def closed(self) -> tuple[int, str]:
         """Return the code and reason with which the server closes, 1006 if it goes without; read on until then."""
@@ -129,23 +133,26 @@ class Client:
 
 
 @asynccontextmanager
+async def connected(port: int, handler: Handler, demand: str = "") -> AsyncGenerator[Client, None]:
+    """Connect to a handler, and leave no connection open behind the block; demand something of its service."""
+    async with connect(
+        f"ws://{HOST}:{port}{path_of(handler['name'])}{demand and '?'}{quote_plus(demand)}",
+        compression=None,  # a flood of one letter would be no flood
+        close_timeout=DEADLINE,
+        max_queue=None,  # or a client that has much to read does not see that the server closes
+        max_size=None,
+        open_timeout=DEADLINE,
+        ping_interval=None,
+        proxy=None,
+    ) as connection:
+        try:
+            yield Client(handler, connection)
+        finally:
+            connection.transport.abort()
+
+
+@asynccontextmanager
 async def clients(port: int, handlers: Iterable[Handler]) -> AsyncGenerator[list[Client], None]:
     """Connect to these handlers, one client each, and leave no connection open behind the block."""
     async with AsyncExitStack() as stack, asyncio.timeout(3 * DEADLINE):
-        connected = []
-        for handler in handlers:
-            connection = await stack.enter_async_context(
-                connect(
-                    f"ws://{HOST}:{port}{path_of(handler['name'])}",
-                    compression=None,  # a flood of one letter would be no flood
-                    close_timeout=DEADLINE,
-                    max_queue=None,  # or a client that has much to read does not see that the server closes
-                    max_size=None,
-                    open_timeout=DEADLINE,
-                    ping_interval=None,
-                    proxy=None,
-                )
-            )
-            stack.callback(connection.transport.abort)
-            connected.append(Client(handler, connection))
-        yield connected
+        yield [await stack.enter_async_context(connected(port, handler)) for handler in handlers]

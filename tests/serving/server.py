@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -24,10 +25,10 @@ HOST = "127.0.0.1"
 DEADLINE = 20.0  # seconds for whatever is waited for; much more than it takes
 
 COMMANDS = {
-    "generated": ("everything",),
-    "litestar": ("litestar", "--app", "everything.app:app", "run"),
-    "uvicorn": ("serving.watched",),
-    "granian": ("granian", "--interface", "asgi", "serving.watched:app"),
+    "generated": "everything --port {port}",
+    "litestar": "litestar --app everything.app:app run --port {port}",
+    "uvicorn": "serving.watched --port {port}",
+    "granian": "granian --interface asgi --port {port} serving.watched:app",
 }
 """How to serve the project: what follows `python -m`. The last two count what they hold."""
 
@@ -116,17 +117,19 @@ class Server:
         self.idle = self.idle or self.before
         self.begun = len(self.output.read_text())
 
-    def settle(self, names: Iterable[str]) -> None:
-        """Wait until nothing is left of the scenario, in which each of these handlers had a connection."""
-        connections = Counter(names)
+    def settle(self, names: Iterable[str] | None = None) -> None:
+        """Wait until nothing is left of the scenario, in which each of these handlers had a connection, if one knows."""
+        connections = None if names is None else Counter(names)
         wait_until(lambda: self.leftovers(self.counts(), connections), self.log)
 
-    def leftovers(self, now: Counts, connections: Counter[str]) -> list[str]:
-        """Return what there should not be, when there have been that many connections of each handler."""
+    def leftovers(self, now: Counts, connections: Counter[str] | None) -> list[str]:
+        """Return what there should not be, when there have been that many connections of each handler, or any."""
         alive = {kind: (self.idle[kind], now[kind]) for kind in ("tasks", "generators", "sockets")}
         found = [f"{before} {kind} became {after}" for kind, (before, after) in alive.items() if after > before]
         for name, before in self.before["handlers"].items():
-            connected = before["connected"] + connections[name]
+            connected = now["handlers"][name]["connected"]
+            if connections is not None:
+                connected = before["connected"] + connections[name]
             expected = dict.fromkeys(before, 0) | {"connected": connected, "released": connected}
             if now["handlers"][name] != expected:
                 found.append(f"{name}: {now['handlers'][name]} in the place of {expected}")
@@ -158,6 +161,17 @@ class Server:
             raise AssertionError(f"still running {within} seconds after SIGTERM\n{self.log()}") from None
         assert not self.listens()
 
+    def memory(self) -> int:
+        """Return how many bytes of memory the server holds, in all its processes; 0 where the system does not say."""
+        pages = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                group = int((folder / "stat").read_text().rpartition(")")[2].split()[2])
+                pages += int((folder / "statm").read_text().split()[1]) if group == self.process.pid else 0
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+        return pages * resource.getpagesize()
+
     def last_counts(self) -> Counts:
         """Return the counts that the process wrote down when it ended."""
         counts: Counts = json.loads(self.output.with_suffix(".json").read_text())
@@ -173,19 +187,20 @@ class Server:
 
 
 @contextmanager
-def serve(kind: str, project: Path, output: Path) -> Generator[Server, None, None]:
-    """Serve the project of all handlers, on a free port, until the block ends."""
+def serve(kind: str, project: Path, output: Path, **settings: float) -> Generator[Server, None, None]:
+    """Serve the project of all handlers, on a free port, until the block ends; with other settings of uvicorn, if any."""
     port = free_port()
     environ = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(project / "src"), str(TESTS)]),
         "PYTHONUNBUFFERED": "1",
         "REPORT": str(output.with_suffix(".json")),
+        "SETTINGS": json.dumps(settings),
     }
     with (
         output.open("wb") as stream,
         subprocess.Popen(
-            [sys.executable, "-m", *COMMANDS[kind], "--port", str(port)],
+            [sys.executable, "-m", *COMMANDS[kind].format(port=port).split()],
             cwd=project,
             env=environ,
             stdin=subprocess.DEVNULL,
