@@ -161,6 +161,12 @@ MUTANTS = (
         lambda handler: not _own_loop(handler) and not _duplex(handler) and not _raw(handler),
     ),
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
+    Mutant(
+        "a send after the server has closed is an error",
+        SOCKET,
+        r"except RuntimeError as",
+        "except ZeroDivisionError as",
+    ),
     Mutant("a client that stopped reading is kept", SOCKET, r"^        loop\.call_later\(timeout, watch\)\n", ""),
     Mutant("shutdown does not wait", APP, r"^ *on_shutdown=\[wait_for_handlers\],\n", ""),
     # What is told, and to whom

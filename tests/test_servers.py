@@ -7,7 +7,7 @@ import shlex
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -160,6 +160,47 @@ def test_raw_frame_of_the_wrong_kind_closes(server: Server) -> None:
         await client.connection.send("text", text=not client.is_text)
         kind = "text" if client.is_text else "binary"
         assert await client.closed() == (1003, f"expected a {kind} frame")
+
+    server.begin()
+    meet(server, scenario, [handler for handler in ANSWERING if handler["payload"] == "raw"])
+    assert_failed(server)
+
+
+def all_of_unicode() -> list[str]:
+    """Return texts that hold every character there is, surrogates being none."""
+    planes = [range(0xD800), *(range(start, start + 0x10000) for start in range(0xE000, 0x10E000, 0x10000))]
+    texts = ["".join(map(chr, plane)) for plane in planes]
+    assert sum(map(len, texts)) == 0x110000 - 0x800
+    return texts
+
+
+def in_pieces(data: bytes, *, size: int) -> Iterator[bytes]:
+    """Yield the data in pieces of that size, the last one empty: fragments that end in the middle of characters."""
+    yield from (data[start : start + size] for start in range(0, len(data), size))
+    yield b""
+
+
+def test_raw_messages_come_back_whole(server: Server) -> None:
+    texts = [
+        "",
+        "hello",
+        "\0",
+        "\r\n",
+        "\N{ZERO WIDTH NO-BREAK SPACE}",
+        "\N{SNOWMAN}" * (MEBIBYTE // 3),
+        *all_of_unicode(),
+    ]
+    binary = [b"", bytes(range(256)), bytes(MEBIBYTE), b"\xff" * MEBIBYTE, "hello".encode("utf-16")]
+    binary += [bytes([byte]) for byte in range(256)]
+
+    async def scenario(client: Client) -> None:
+        messages: list[str | bytes] = [*texts] if client.is_text else [*binary]
+        for number, message in enumerate(messages):
+            data = message.encode() if isinstance(message, str) else message
+            await client.connection.send(message)
+            assert await client.receive_frame() == message, f"message {number}"
+            await client.connection.send(in_pieces(data, size=len(data) // 7 + 1), text=client.is_text)
+            assert await client.receive_frame() == message, f"message {number}, in fragments"
 
     server.begin()
     meet(server, scenario, [handler for handler in ANSWERING if handler["payload"] == "raw"])

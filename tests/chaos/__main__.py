@@ -20,6 +20,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--connections", type=int, default=10_000)
+    parser.add_argument("--waves", type=int, default=12, help="after each, nothing may be left, and memory is measured")
     parser.add_argument("--at-once", type=int, default=100, help="how many visitors there are at the same time")
     parser.add_argument("--server", choices=["uvicorn", "granian"], action="append")
     options = parser.parse_args()
@@ -32,10 +33,20 @@ def main() -> int:
             sys.stdout.write(f"{kind}: --seed {options.seed}\n")
             sys.stdout.flush()
             begun = time.monotonic()
-            report = run(kind, project, folder / kind, options.seed, options.connections, options.at_once)
+            report = run(
+                kind,
+                project,
+                folder / kind,
+                seed=options.seed,
+                connections=options.connections,
+                waves=options.waves,
+                at_once=options.at_once,
+            )
             level = report.growth < LEVEL
             failed += not level
-            sys.stdout.write(f"{report}: {'level' if level else 'NOT LEVEL'}\n{time.monotonic() - begun:.0f} seconds\n\n")
+            sys.stdout.write(
+                f"{report}: {'level' if level else 'NOT LEVEL'}\n{time.monotonic() - begun:.0f} seconds\n\n"
+            )
             sys.stdout.flush()
     return failed
 

@@ -1,18 +1,17 @@
 """What one visitor does: every way of using or misusing a handler that we know of."""
 
 import asyncio
-import os
 import socket
 import struct
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from random import Random
 
 from projects import Handler
 from serving.client import Client, connected
 from serving.server import HOST, Server, path_of
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 LIMITS = {"uvicorn": 1024 * 1024, "granian": 16 * 1024 * 1024}
 """How many bytes a message may have: what the project sets, and what granian does not let anybody set."""
@@ -29,7 +28,7 @@ class Visitor:
     random: Random
     totals: Counter[str] = field(default_factory=Counter)
 
-    def connect(self, demand: str = "") -> object:
+    def connect(self, demand: str = "") -> AbstractAsyncContextManager[Client]:
         """Connect, and demand something of the service."""
         self.totals["connections"] += 1
         return connected(self.server.port, self.handler, demand)
@@ -226,16 +225,16 @@ async def stop_reading(visitor: Visitor) -> None:
 async def storm(visitor: Visitor) -> None:
     """Come and go, again and again, not always as far as the handshake."""
     for _ in range(visitor.random.randint(5, 15)):
-        if visitor.random.random() < 0.5:  # noqa: PLR2004 - as often as not
+        if visitor.random.random() < 0.5:
             async with visitor.connect() as client:
-                if visitor.random.random() < 0.5:  # noqa: PLR2004
+                if visitor.random.random() < 0.5:
                     await client.reset()
                 else:
                     await client.connection.close()
             continue
         visitor.totals["connections"] += 1
         request = f"GET {path_of(visitor.handler['name'])} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\n"
-        reader, writer = await asyncio.open_connection(HOST, visitor.server.port)
+        _, writer = await asyncio.open_connection(HOST, visitor.server.port)
         writer.write(request.encode()[: visitor.random.randrange(len(request))])
         await visitor.pause(0.01)
         linger = struct.pack("ii", 1, 0)

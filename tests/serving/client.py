@@ -42,13 +42,25 @@ class Client:
         data: bytes = self.codec.encode({"text": text}) if self.is_typed else text.encode()
         await self.connection.send(data, text=self.is_text)
 
+    async def receive_frame(self) -> str | bytes:
+        """Return the data of the next message that is no event: as it comes, in a frame of the right kind."""
+        while self.is_event(frame := await self.connection.recv()):
+            assert self.is_sent_events
+        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r:.200}"
+        return frame
+
     async def receive(self) -> Any:
         """Return the next message: decoded if it is typed, else as a string."""
         frame = await self.connection.recv()
-        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r}"
+        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r:.200}"
         if self.is_typed:
             return self.codec.decode(frame)
         return frame if isinstance(frame, str) else frame.decode()
+
+    @staticmethod
+    def is_event(frame: str | bytes) -> bool:
+        """Tell whether a raw message is an event."""
+        return frame.startswith("event ") if isinstance(frame, str) else frame.startswith(b"event ")
 
     def number(self, message: Any) -> int | None:
         """Return the number of an event, or None for any other message."""
@@ -127,8 +139,10 @@ class Client:
 
     async def reset(self) -> None:
         """Leave without a close frame, as a process that crashes or a network that breaks does."""
-        linger = struct.pack("ii", 1, 0)
-        self.connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport = self.connection.transport
+        if not transport.is_closing():  # the server may have been faster
+            linger = struct.pack("ii", 1, 0)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         await self.end_the_stream()
 
 

@@ -34,7 +34,7 @@ COMMANDS = {
 
 FAILURE = re.compile(
     r"^ERROR .* Uncaught exception \(connection_type=websocket, path='(.+)'\):\n"
-    rf"(?:(?:Traceback|RuntimeError: {SECRET}$|[ +|]).*\n)+",
+    rf"(?:(?:Traceback|[ +|]).*\n)+?(?:[ |]*RuntimeError: {SECRET}\n)(?: *\+-+\n)?",
     re.MULTILINE,
 )
 """What the project logs of a service that fails: one record, and the path in it."""
@@ -118,7 +118,7 @@ class Server:
         self.begun = len(self.output.read_text())
 
     def settle(self, names: Iterable[str] | None = None) -> None:
-        """Wait until nothing is left of the scenario, in which each of these handlers had a connection, if one knows."""
+        """Wait until nothing is left of the scenario, in which each of these handlers had a connection, if known."""
         connections = None if names is None else Counter(names)
         wait_until(lambda: self.leftovers(self.counts(), connections), self.log)
 
@@ -148,9 +148,12 @@ class Server:
         """Return the paths of the handlers that have failed since the scenario began, as often as that is logged."""
         return FAILURE.findall(self.log())
 
-    def troubles(self) -> list[str]:
-        """Return what else is logged that is more than information."""
-        return TROUBLE.findall(FAILURE.sub("", self.log()))
+    def troubles(self, *expected: re.Pattern[str]) -> list[str]:
+        """Return what else is logged that is more than information, and is not expected either."""
+        log = self.log()
+        for pattern in (FAILURE, *expected):
+            log = pattern.sub("", log)
+        return TROUBLE.findall(log)
 
     def terminate(self, within: float) -> None:
         """Send SIGTERM, and check that the process ends within so many seconds, and with it all that listens."""
@@ -188,7 +191,7 @@ class Server:
 
 @contextmanager
 def serve(kind: str, project: Path, output: Path, **settings: float) -> Generator[Server, None, None]:
-    """Serve the project of all handlers, on a free port, until the block ends; with other settings of uvicorn, if any."""
+    """Serve the project of all handlers, on a free port, until the block ends; uvicorn with other settings, if any."""
     port = free_port()
     environ = {
         **os.environ,

@@ -5,6 +5,7 @@ leaves, hangs when the handler never ends, and cannot stop reading. A `Session` 
 
 - ``leave()`` disconnects and waits for the handler. One that goes on, or stumbles, fails the test, which says where.
 - ``stall()`` stops reading: the application's ``send()`` blocks, as it does when a slow client's buffers are full.
+- ``expire()`` has the server give up on the client, which the application only notices when it sends.
 - ``cancel()`` cancels the handler, as a server does when it shuts down.
 """
 
@@ -40,6 +41,7 @@ class Session:
         self._reading.set()
         self._blocked = asyncio.Event()
         self._gone = False
+        self._expired = False
         self._closed = False
         self._scope = anyio.CancelScope()
         self._handler = asyncio.create_task(self._run(app, path), name=f"handler of {path}")
@@ -70,6 +72,8 @@ class Session:
             await self._reading.wait()
         if self._gone:
             raise OSError("the client has left")  # as uvicorn does
+        if self._expired:
+            raise RuntimeError(f"{message['type']!r}, after sending 'websocket.close'")  # as uvicorn does
         if self._closed:
             raise RuntimeError(f"{message['type']} after the connection was closed")
         self._from_app.put_nowait(message)
@@ -130,6 +134,10 @@ class Session:
         self._reading.set()
         self._to_app.put_nowait({"type": "websocket.disconnect", "code": code})
         await self.ended()
+
+    def expire(self) -> None:
+        """Have the server close the connection itself, as it does when a client answers no ping."""
+        self._expired = True
 
     def cancel(self) -> None:
         """Cancel the handler, and wait for nothing."""

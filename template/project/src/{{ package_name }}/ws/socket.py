@@ -12,6 +12,7 @@ from litestar.types import Message, Receive, Scope, Send
 
 WS_1003_UNSUPPORTED_DATA = 1003
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
+CLOSED_BY_SERVER = "after sending 'websocket.close'"  # uvicorn, when it has closed itself: no pong came, say
 GIVEN_UP = 2  # looks at a send that waits
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
@@ -20,8 +21,9 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     """A WebSocket on which a client that has left, or has stopped reading, is no error.
 
     What is sent to such a client is dropped, the next receive raises ``WebSocketDisconnect``, ``iter_data()`` and
-    its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, others say
-    nothing, and none gives up on a client that keeps the connection and reads no more.
+    its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, or a
+    ``RuntimeError`` if it has closed the connection itself; others say nothing; and none gives up on a client that
+    keeps the connection and reads no more.
     """
 
     send_timeout: float = 30.0
@@ -47,6 +49,10 @@ class ClientSocket(WebSocket[Any, Any, Any]):
             try:
                 await send(message)
             except OSError:
+                self.connection_state = "disconnect"
+            except RuntimeError as exc:
+                if CLOSED_BY_SERVER not in str(exc):
+                    raise
                 self.connection_state = "disconnect"
             except asyncio.CancelledError:
                 if sending[task] < GIVEN_UP or task.uncancel():  # not by `watch`, or not by `watch` alone
