@@ -19,7 +19,11 @@ from ws_scaffold.project import SOURCE
 from ws_scaffold.render import Project
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-from projects import HANDLERS, Handler
+# The tests know the handlers, and where they are found; all benchmarks take that from here.
+from projects import HANDLERS, Handler, questions
+from serving.server import HOST, free_port, path_of
+
+__all__ = ["HOST", "free_port", "path_of", "questions"]
 
 PACKAGE = "everything"
 MEASURED = [it for it in HANDLERS if it.get("events", "own") == "own" and it.get("guard", "none") == "none"]

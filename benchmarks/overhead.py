@@ -25,10 +25,21 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from figures import MEASURED, PACKAGE, Target, arguments, class_name, load, machine, publish, render_everything, spread
+from figures import (
+    MEASURED,
+    PACKAGE,
+    Target,
+    arguments,
+    class_name,
+    load,
+    machine,
+    path_of,
+    publish,
+    questions,
+    render_everything,
+    spread,
+)
 from peers import FORMS, PUSH, REPLY, App, Event, Form, speaks
-from projects import questions
-from serving.server import path_of
 
 MESSAGES = 20_000
 REPLYING, PUSHING = "a reply", "an event"
