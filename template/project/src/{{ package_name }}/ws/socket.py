@@ -26,6 +26,8 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     keeps the connection and reads no more.
     """
 
+    __slots__ = ("__weakref__",)  # as its bases: there may be many connections, and each would have a dictionary
+
     send_timeout: float = 30.0
     """Seconds that one message may wait for the client to read: at least so many, and less than twice as many."""
 
@@ -96,6 +98,8 @@ class RawSocket(ClientSocket):
 
     Litestar hands a frame of the other kind over as an empty one, and a raw handler could not tell the two apart.
     """
+
+    __slots__ = ()
 
     @overload
     async def receive_data(self, mode: Literal["text"]) -> str: ...
