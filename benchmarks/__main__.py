@@ -8,8 +8,6 @@ The page is docs/performance.md, with the plot docs/growth.svg: both are made of
 else. `--peers` is for generate.py, which compares the command with other generators.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import argparse
 import json
 import subprocess
@@ -20,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from growth import COLUMNS
-from plot import svg
+from plot import Series, svg
 
 HERE = Path(__file__).parent
 QUICK = {
     "overhead": ["--rounds", "1"],
     "serve": ["--rounds", "1", "--seconds", "0.2", "--form", "typed text"],
     "growth": ["--rounds", "1", "--seconds", "0.2", "--connections", "1", "--connections", "100"],
-    "generate": ["--rounds", "1"],
+    "generate": ["--rounds", "2"],
 }
 INTRODUCTION = """# Performance
 
@@ -153,7 +151,7 @@ def render(documents: dict[str, Any], folder: Path) -> None:
         lines += yields(documents[name])
     (folder / "performance.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     found = documents["growth"]["growth"]
-    panels = {
+    panels: dict[str, Series] = {
         title: {label: {int(count): it[column] for count, it in by_count.items()} for label, by_count in found.items()}
         for title, column in (("answers a second", "rate"), ("p99, milliseconds", "p99"), ("memory, MiB", "mebibytes"))
     }
@@ -171,7 +169,7 @@ def measure(*, quick: bool, peers: list[str]) -> dict[str, Any]:
             options = [*(QUICK[name] if quick else []), "--json", str(figures)]
             if name == "generate":
                 options += [word for peer in peers for word in ("--peers", peer)]
-            subprocess.run([sys.executable, str(HERE / f"{name}.py"), *options], check=True)  # noqa: S603 - ours
+            subprocess.run([sys.executable, str(HERE / f"{name}.py"), *options], check=True)
             documents[name] = json.loads(figures.read_text(encoding="utf-8"))
     return documents
 

@@ -1,7 +1,5 @@
 """A client that is cheap enough not to be the limit: one loop over all its connections, and frames made beforehand."""
 
-# ruff: noqa: INP001 - part of scripts, and no package
-
 import contextlib
 import os
 import resource
@@ -14,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from figures import HOST, free_port
 from peers import Form
@@ -41,18 +40,18 @@ class Served:
     work: str
     sources: Path
 
-    def __enter__(self) -> "Served":
+    def __enter__(self) -> Self:
         """Start the server, and wait until it listens."""
         self.port = free_port()
         path = os.pathsep.join([str(self.sources), os.environ.get("PYTHONPATH", "")])
         arguments = [self.label, self.form.name, self.work, str(self.port), str(SERVER_CORE)]
-        self.process = subprocess.Popen(  # noqa: S603 - ours
+        self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("server.py")), *arguments],
             env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
-        assert self.process.stdout  # noqa: S101 - for the type checker
+        assert self.process.stdout
         line = self.process.stdout.readline() if self.label.startswith("generated") else b"/"
         self.path = line.decode().strip()
         end = time.monotonic() + 20

@@ -10,8 +10,6 @@ a new name. What is set up for a contender, or undone after it, is not timed; no
 get a template of four files with the text of ours. Those that are not installed are named, not guessed.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import argparse
 import json
 import os
@@ -111,7 +109,7 @@ class Contender:
 
         def start(command: list[str]) -> None:
             words = [word.replace(NAME, name) for word in command]
-            subprocess.run(words, cwd=self.folder, env=environment, check=True, capture_output=True)  # noqa: S603 - ours
+            subprocess.run(words, cwd=self.folder, env=environment, check=True, capture_output=True)
 
         begun = time.perf_counter()
         start(self.command)

@@ -6,8 +6,6 @@ Every connection asks, and asks again when it is answered. For each number of co
 server, in rounds, in another order each time.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import argparse
 import random
 import statistics
@@ -100,8 +98,8 @@ def main() -> None:
         growth = measure(render_everything(Path(folder)), counts, options.rounds, options.seconds)
     document = {
         "machine": machine(),
-        "method": f"medians of {options.rounds} rounds of {options.seconds} s; typed messages in text frames; uvicorn on "
-        "one core, the client on another; every connection asks, and asks again when it is answered",
+        "method": f"medians of {options.rounds} rounds of {options.seconds} s; typed messages in text frames; uvicorn "
+        "on one core, the client on another; every connection asks, and asks again when it is answered",
         "load": f"{before} before, {load()} after",
         "growth": growth,
     }

@@ -7,8 +7,6 @@ messages. In each round every contender has its turn, in another order, and what
 rounds. Before anything is measured, every contender has to answer, to refuse, and to survive what it refuses.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import asyncio
 import gc
 import importlib
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from figures import (
     MEASURED,
     PACKAGE,
@@ -249,7 +248,7 @@ def judged(figures: dict[str, dict[str, dict[str, Any]]]) -> Iterator[Target]:
             def ratio(of: str, to: str, rows: dict[str, Any] = rows) -> float:
                 """Return the median of the rounds' ratios: what disturbs one round disturbs both sides of it."""
                 pairs = zip(rows[of]["rounds"], rows[to]["rounds"], strict=True)
-                return statistics.median(one / other for one, other in pairs)
+                return float(statistics.median(one / other for one, other in pairs))
 
             for label in rows:
                 interface = label.removeprefix("generated, ")

@@ -1,7 +1,5 @@
 """Charts of a few lines each, on logarithmic scales, as SVG that follows the reader's light or dark mode."""
 
-# ruff: noqa: INP001 - part of scripts, and no package
-
 import math
 from collections.abc import Iterable, Iterator
 from html import escape

@@ -7,8 +7,6 @@ each round every contender has its turn, in another order, while the servers of 
 compared is the median of the rounds. Memory is that of a fresh server, after a few connections that warm it up.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import argparse
 import random
 import statistics
@@ -21,7 +19,7 @@ from typing import Any
 
 from clients import Served, allow_files, clients
 from figures import Target, arguments, load, machine, publish, render_everything, spread
-from peers import FORMS, PUSH, REPLY, Form, speaks
+from peers import FORMS, Form, speaks
 from server import BARE, WEBSOCKETS
 
 REPLYING = [

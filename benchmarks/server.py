@@ -3,8 +3,6 @@
 All but the last two are served by uvicorn, with the settings of a generated project.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import argparse
 import asyncio
 import importlib
@@ -17,10 +15,11 @@ from functools import partial
 from typing import Any
 
 import uvicorn
-from figures import HOST, MEASURED, PACKAGE, class_name, path_of
-from peers import FORMS, PUSH, REPLY, App, Error, Event, Form, Reply
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+
+from figures import HOST, MEASURED, PACKAGE, class_name, path_of
+from peers import FORMS, PUSH, REPLY, App, Error, Event, Form, Reply
 
 SETTINGS: Any = {"ws_max_size": 1024 * 1024, "ws_ping_interval": 20, "ws_ping_timeout": 20}
 WEBSOCKETS = "websockets' own server"
