@@ -19,7 +19,9 @@ def test_all_benchmarks_run_and_make_one_page(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     report = json.loads((tmp_path / "report.json").read_text())
     page = (tmp_path / "performance.md").read_text()
-    labels = {label for forms in report["overhead"]["microseconds"].values() for rows in forms.values() for label in rows}
+    labels = {
+        label for forms in report["overhead"]["microseconds"].values() for rows in forms.values() for label in rows
+    }
     labels |= {label for tables in report["serve"]["forms"].values() for rows in tables.values() for label in rows}
     labels |= set(report["growth"]["growth"]) | set(report["generate"]["milliseconds"])
     assert not [label for label in labels if f"| {label} |" not in page]
