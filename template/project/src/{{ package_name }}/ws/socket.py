@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from asyncio import current_task
+from collections.abc import Callable
 from typing import Any, Literal, overload
 
 from litestar import Litestar, WebSocket
@@ -38,9 +39,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     def send_wrapper(self, send: Send) -> Send:
         """Wrap ``send``, and watch for as long as the connection lasts that no call of it waits too long."""
         loop = asyncio.get_running_loop()
-        timeout = self.send_timeout
-        sending: dict[asyncio.Task[Any], int] = {}  # the tasks inside of `send`, and how often `watch` has found them there
-        reference = weakref.ref(self)
+        sending: dict[asyncio.Task[Any], int] = {}  # tasks inside of `send`, and how often `watch` found them there
 
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
@@ -65,26 +64,28 @@ class ClientSocket(WebSocket[Any, Any, Any]):
             finally:
                 del sending[task]
 
-        def watch() -> None:
-            socket = reference()
-            if socket is None or socket.connection_state == "disconnect":
-                return
-            if not any(sending.values()):
-                sending.update(dict.fromkeys(sending, 1))
-                loop.call_later(timeout, watch)
-                return
-            socket.connection_state = "disconnect"
-            for task in sending:
-                sending[task] = GIVEN_UP
-                task.cancel()
-
-        loop.call_later(timeout, watch)
+        loop.call_later(self.send_timeout, watch, weakref.ref(self), sending)
         return wrapped_send
 
     async def close(self, code: int = WS_1000_NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection. What is sent from now on is dropped."""
         await super().close(code, (reason or "").encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
         self.connection_state = "disconnect"
+
+
+def watch(reference: Callable[[], ClientSocket | None], sending: dict[asyncio.Task[Any], int]) -> None:
+    """Give up a client for which a message has waited since the last look, or look again later."""
+    socket = reference()
+    if socket is None or socket.connection_state == "disconnect":
+        return
+    if not any(sending.values()):
+        sending.update(dict.fromkeys(sending, 1))
+        asyncio.get_running_loop().call_later(socket.send_timeout, watch, reference, sending)
+        return
+    socket.connection_state = "disconnect"
+    for task in sending:
+        sending[task] = GIVEN_UP
+        task.cancel()
 
 
 async def wait_for_handlers(app: Litestar) -> None:
