@@ -11,7 +11,7 @@ from random import Random
 
 from projects import Handler
 from serving.client import Client, connected
-from serving.server import HOST, Server, path_of
+from serving.server import DEADLINE, HOST, Server, path_of
 
 LIMITS = {"uvicorn": 1024 * 1024, "granian": 16 * 1024 * 1024}
 """How many bytes a message may have: what the project sets, and what granian does not let anybody set."""
@@ -45,6 +45,12 @@ class Visitor:
         self.totals["exchanges owed and had"] += answered
         return answered
 
+    async def hang_up(self, client: Client, code: int = 1000) -> None:
+        """Close as one should, and have the server do so, too, before the client would give up."""
+        async with asyncio.timeout(DEADLINE / 2):
+            await client.connection.close(code)
+        assert client.connection.close_code == code
+
     async def expect(self, client: Client, *codes: int) -> None:
         """Check that the server closes with one of these codes."""
         code, reason = await client.closed()
@@ -62,8 +68,7 @@ async def close(visitor: Visitor) -> None:
     async with visitor.connect() as client:
         await visitor.converse(client)
         code = visitor.random.choice([1000, 1001, 3000, 4999])
-        await client.connection.close(code)
-        assert client.connection.close_code == code
+        await visitor.hang_up(client, code)
 
 
 async def read_slowly(visitor: Visitor) -> None:
@@ -81,7 +86,7 @@ async def read_slowly(visitor: Visitor) -> None:
                 await visitor.pause(0.02)
                 assert await client.receive_event() == number + 1
         visitor.totals["exchanges owed and had"] += count
-        await client.connection.close()
+        await visitor.hang_up(client)
 
 
 async def flood(visitor: Visitor) -> None:
@@ -100,7 +105,7 @@ async def flood(visitor: Visitor) -> None:
                     assert await client.receive_answer() == client.reply(number + 1, f"{number}")
         visitor.totals["exchanges owed and had"] += count if client.is_answered else 0
         await visitor.converse(client, answered=count)
-        await client.connection.close()
+        await visitor.hang_up(client)
 
 
 async def send_invalid_frames(visitor: Visitor) -> None:
@@ -115,7 +120,7 @@ async def send_invalid_frames(visitor: Visitor) -> None:
             elif not client.is_answered:
                 await client.connection.send(frame)
         await visitor.converse(client)
-        await client.connection.close()
+        await visitor.hang_up(client)
 
 
 # Those who break the rules, and are told so -------------------------------------------------------------------------
@@ -131,7 +136,7 @@ async def send_frames_of_the_wrong_kind(visitor: Visitor) -> None:
             return
         if client.is_answered:
             assert (await client.receive_answer())["type"] == "error"
-        await client.connection.close()
+        await visitor.hang_up(client)
 
 
 async def send_too_much(visitor: Visitor) -> None:
@@ -230,7 +235,7 @@ async def storm(visitor: Visitor) -> None:
                 if visitor.random.random() < 0.5:
                     await client.reset()
                 else:
-                    await client.connection.close()
+                    await visitor.hang_up(client)
             continue
         visitor.totals["connections"] += 1
         request = f"GET {path_of(visitor.handler['name'])} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\n"
