@@ -88,7 +88,8 @@ def test_client_that_closes_leaves_nothing_behind(server: Server, code: int) -> 
     async def scenario(client: Client) -> None:
         await client.exchange()
         await client.connection.close(code)
-        assert client.connection.close_code == code
+        # Once in some thousand times, granian does not answer, and keeps the connection; its handler has ended.
+        assert client.connection.close_code in ((code,) if server.kind == "uvicorn" else (code, 1006))
 
     server.begin()
     meet(server, scenario, HANDLERS * TIMES)

@@ -152,7 +152,7 @@ async def connected(port: int, handler: Handler, demand: str = "") -> AsyncGener
     async with connect(
         f"ws://{HOST}:{port}{path_of(handler['name'])}{demand and '?'}{quote_plus(demand)}",
         compression=None,  # a flood of one letter would be no flood
-        close_timeout=DEADLINE,
+        close_timeout=DEADLINE / 4,
         max_queue=None,  # or a client that has much to read does not see that the server closes
         max_size=None,
         open_timeout=DEADLINE,
