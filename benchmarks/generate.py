@@ -45,7 +45,7 @@ NAME = "NAME"
 TEMPLATES = (
     "template/interfaces/listener/typed.py.jinja",
     "template/directions/reply/dependencies.py.jinja",
-    "template/directions/reply/schemas.py.jinja",
+    "template/directions/reply/schemas_typed.py.jinja",
     "template/directions/reply/service_typed.py.jinja",
 )
 """Four of our own: for the bare render, and as text for the others."""
@@ -86,7 +86,8 @@ def write(folder: Path, files: dict[str, str]) -> None:
 
 def make_project(folder: Path, count: int) -> Project:
     """Write a project of so many handlers."""
-    about = {"_commit": f"v{__version__}", "_src_path": SOURCE, "project_name": "Demo", "package_name": "demo"}
+    about = {"_commit": f"v{__version__}", "_src_path": SOURCE}
+    about |= {"project_name": "Demo", "package_name": "demo", "asyncapi": "yes"}
     answers = {"interface": "listener", "payload": "typed", "transport": "text"}
     handlers = [{"name": f"room_{number}", **answers} for number in range(count)]
     project = Project(Guide(own_template()), {**about, "handlers": handlers})

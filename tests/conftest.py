@@ -16,9 +16,10 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests out of the user's cache."""
+    """Keep the tests out of the user's cache, and git on this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("GIT_ALLOW_PROTOCOL", "file")
         yield
 
 
@@ -31,7 +32,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def everything(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project that holds every valid handler."""
-    answers = {"project_name": "Everything", "handlers": HANDLERS}
+    answers = {"project_name": "Everything", "asyncapi": "yes", "handlers": HANDLERS}
     return render(template, tmp_path_factory.mktemp("everything"), answers)
 
 

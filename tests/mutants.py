@@ -1,7 +1,7 @@
 """Break every generated handler in every way we know; its own generated tests must notice.
 
 ``python tests/mutants.py`` tries every mutant on every handler. ``python tests/mutants.py covering`` tries every mutant
-once on every interface that it applies to, and every handler at least once.
+once on every interface that it applies to and that may make a difference, and every handler at least once.
 """
 
 import re
@@ -32,9 +32,16 @@ SERVICE = "src/demo/ws/{name}/service.py"
 SCHEMAS = "src/demo/ws/{name}/schemas.py"
 DEPENDENCIES = "src/demo/ws/{name}/dependencies.py"
 SOCKET = "src/demo/ws/socket.py"
+CHANNELS = "src/demo/channels.py"
 APP = "src/demo/app.py"
+DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
+DOCUMENT = "src/demo/asyncapi.py"
+ROUTER = "src/demo/ws/__init__.py"
+GUARDS = "src/demo/ws/guards.py"
+SETTINGS = "src/demo/settings.py"
 
 AS_EVENTS = r"aclosing\((connection\.events\(\))\)"
+DETACHED = "__import__('asyncio').ensure_future(forward())"
 INVALID = r"except \(ValueError, RecursionError\)"
 CANCEL = r"tasks\.cancel_scope\.cancel\(\)"
 
@@ -48,6 +55,8 @@ class Mutant:
     pattern: str
     replacement: str
     applies: Callable[[Handler], bool] = lambda _handler: True
+    everywhere: bool = True
+    """Whether the interface may make a difference; else the covering set has one in the place of all."""
 
     def apply(self, project: Path, handler: Handler) -> None:
         """Break the handler of a project; raise `LookupError` where there is nothing to break."""
@@ -82,8 +91,24 @@ def _typed(handler: Handler) -> bool:
     return _receives(handler) and handler["payload"] == "typed"
 
 
+def _has_a_dto(handler: Handler) -> bool:
+    return handler.get("contract") == "dto"
+
+
 def _raw(handler: Handler) -> bool:
     return _receives(handler) and handler["payload"] == "raw"
+
+
+def _guarded(handler: Handler) -> bool:
+    return handler["guard"] == "token"
+
+
+def _shared(handler: Handler) -> bool:
+    return handler.get("events") == "channel"
+
+
+def _says(handler: Handler) -> bool:
+    return _duplex(handler) and _shared(handler)
 
 
 MUTANTS = (
@@ -103,11 +128,12 @@ MUTANTS = (
         SERVICE,
         r"^( *)self\.(sent|received) \+= 1$",
         r"\1self.\2 = type(self).\2 = getattr(type(self), '\2', 0) + 1",
+        lambda handler: not (_pushes(handler) and _shared(handler)),
     ),
     Mutant(
         "service shared between applications",
         DEPENDENCIES,
-        r"^( *)service: \w+ = state\.setdefault\(\n *\"\w+\",\n *(\w+\(\)),\n *\)",
+        r"^( *)service: \w+ = state\.setdefault\(\n *\"\w+\",\n *(\w+\(\w*\)),\n *\)",
         r"\1service = globals().setdefault('service', \2)",
     ),
     Mutant("generator of events left open", HANDLER, AS_EVENTS, r"nullcontext(\1)", _duplex),
@@ -121,14 +147,21 @@ MUTANTS = (
         HANDLER,
         r"^( *)(.*await socket\.send_data\(.*await connection\.reply.*\n)",
         r"\1\2\1await anyio.sleep_forever()\n",
-        _own_loop,
+        lambda handler: _own_loop(handler) and not _shared(handler),
+    ),
+    Mutant(
+        "deaf to the disconnect",
+        HANDLER,
+        r"^( *)(await connection\.reply.*\n)",
+        r"\1\2\1await anyio.sleep_forever()\n",
+        _says,
     ),
     Mutant(
         "deaf to the disconnect",
         HANDLER,
         r"^( *)(return .*await connection\.reply.*\n)",
         r"\1if connection.received:\n\1    await anyio.sleep_forever()\n\1\2",
-        lambda handler: _receives(handler) and not _own_loop(handler),
+        lambda handler: _receives(handler) and not _own_loop(handler) and not _shared(handler),
     ),
     Mutant("background task not cancelled", HANDLER, CANCEL + r"  # the client has left", "pass", _duplex),
     Mutant("receive loop not cancelled", HANDLER, CANCEL + r"  # no more events", "pass", _duplex),
@@ -146,11 +179,35 @@ MUTANTS = (
         "",
         lambda handler: _duplex(handler) or handler["interface"] == "websocket",
     ),
+    # What channels do
+    Mutant("never unsubscribes", CHANNELS, r"await self\.unsubscribe\(subscriber, name\)", "pass", _shared),
+    Mutant("unsubscribes unshielded", CHANNELS, r"CancelScope\(shield=True\)", "CancelScope()", _shared),
+    Mutant("channels never forgotten", CHANNELS, r"del self\._channels\[name\]", "pass", _shared),
+    Mutant("forwards after the client has left", HANDLER, r"tasks\.start_soon\(forward\)", DETACHED, _says),
+    Mutant("backlog unbounded", CHANNELS, r"^ *subscriber_max_backlog=.*\n", "", _shared),
+    Mutant("newest events dropped", CHANNELS, r'"dropleft"', '"backoff"', _shared),
+    Mutant("one channel for all", CHANNELS, r'return f"{handler}:{channel}"', "return handler", _shared),
+    Mutant("any name is a channel", CHANNELS, r"if not CHANNEL_NAME\.fullmatch\(channel\)", "if not channel", _shared),
+    Mutant("refused without a reason", CHANNELS, r"^ *await socket\.accept\(\)\n", "", _shared),
+    Mutant("past not sent", CHANNELS, r"for event in past:", "for event in past[:0]:", _shared),
+    Mutant("past sent twice", CHANNELS, r"if event\[:ID_BYTES\] not in known", "if event", _shared),
+    Mutant("past not read in order", CHANNELS, r"for event in past:", "for event in past[::-1]:", _shared),
+    Mutant("failure to publish not survived", HANDLER, r"except PublishError", "except KeyError", _says),
     # What is let in
     Mutant("invalid payload passed on", SCHEMAS, r"Decoder\(\w+\)", "Decoder()", _typed),
     Mutant("invalid payload not survived", HANDLER, INVALID, "except KeyError", _typed),
     Mutant("deep nesting not survived", HANDLER, INVALID, "except ValueError", _typed),
     Mutant("frames of the other kind let in", HANDLER, r"import RawSocket", "import ClientSocket as RawSocket", _raw),
+    Mutant(
+        "field of the client's refused",
+        SCHEMAS,
+        r"(Message\(msgspec\.Struct)",
+        r"\1, forbid_unknown_fields=True",
+        _typed,
+    ),
+    # What is let out
+    Mutant("field not left out", SCHEMAS, r"exclude=\{.*\}", "exclude=set()", _has_a_dto),
+    Mutant("DTO forgotten", HANDLER, r"^ *return_dto=.*\n", "", _has_a_dto),
     # The websocket class
     Mutant("stock websocket class", SOCKET, r"def (send_wrapper|close|receive_data)\(", r"def unused_\1("),
     Mutant(
@@ -158,7 +215,7 @@ MUTANTS = (
         APP,
         r"^ *websocket_class=ClientSocket,\n",
         "",
-        lambda handler: not _own_loop(handler) and not _duplex(handler) and not _raw(handler),
+        lambda handler: not (_own_loop(handler) or _duplex(handler) or _raw(handler) or _shared(handler)),
     ),
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
     Mutant(
@@ -167,13 +224,125 @@ MUTANTS = (
         r"except RuntimeError as",
         "except ZeroDivisionError as",
     ),
-    Mutant("a client that stopped reading is kept", SOCKET, r"^        loop\.call_later\(.*\)\n", ""),
+    Mutant("a client that stopped reading is kept", SOCKET, r"if patience <= 0:", "if False:"),
+    Mutant("nothing is looked after", SOCKET, r"^        _look_after\(.*\n", ""),
     Mutant("shutdown does not wait", APP, r"^ *on_shutdown=\[wait_for_handlers\],\n", ""),
+    # What the document says, and to whom
+    Mutant("handler not described", HANDLER, r"^ *opt ?=.*\n", ""),
+    Mutant("replies not described", DOCUMENTED, r"^    replies=\{(.*|\n(        .*\n)+    )\},\n", "", _receives),
+    Mutant("errors not described", DOCUMENTED, r"^ *\"error\": .*\n", "", _typed),
+    Mutant("described at another path", DOCUMENTED, r"\"/ws/", '"/', _receives),
+    Mutant("document served in production", DOCUMENT, r"enabled=.*,", "enabled=True,"),
+    Mutant("production not the default", SETTINGS, r"(Environment =) \"production\"", r'\1 "development"'),
+    Mutant("console without a server", DOCUMENT, r"\"servers\": .*\}\)", "})"),
+    # What one client may take
+    Mutant("size of a message not limited", SOCKET, r"if data and .*:", "if False:"),
+    Mutant(
+        "size of a message counted in characters", SOCKET, r"len\(data\.encode\(\)\)", "len(data)", everywhere=False
+    ),
+    Mutant("largest message refused", SOCKET, r"_size\(data\) > limit", "_size(data) >= limit", everywhere=False),
+    Mutant("idle connection kept", SOCKET, r"if idle <= 0:", "if False:"),
+    Mutant(
+        "idle connection closed with another code", SOCKET, r"^(WS_3008_TIMEOUT = )3008", r"\g<1>3000", everywhere=False
+    ),
+    Mutant("what is received does not count", SOCKET, r"^ *self\._moved = True\n(?= *if message)", "", _pushes),
+    Mutant("what is sent does not count", SOCKET, r"^ *self\._moved = True\n(?= *try:)", "", _streams),
+    Mutant(
+        "handler at work taken for idle", SOCKET, r"finally:\n *self\._receiving = None", "finally:\n pass", _receives
+    ),
+    Mutant("connections not limited", APP, r"^ *middleware=\[LimitConnections\(\)\],\n", ""),
+    Mutant("connections not counted", SOCKET, r"^ *handlers\.add\(task\)\n", ""),
+    Mutant("connections counted for ever", SOCKET, r"handlers\.discard\(task\)", "pass"),
+    Mutant("one connection too many", SOCKET, r"len\(handlers\) >= limit", "len(handlers) > limit", everywhere=False),
+    Mutant("limit without a way to switch it off", SOCKET, r"if limit and ", "if ", everywhere=False),
+    Mutant(
+        "refused for their number without their subprotocol",
+        SOCKET,
+        r"next\(iter\(.*\), None\)",
+        "None",
+        everywhere=False,
+    ),
+    Mutant("environment ignored", SETTINGS, r"os\.environ\.get\(variable, \"\"\)", '""', everywhere=False),
+    Mutant("environment not checked", SETTINGS, r"msgspec\.convert\(value, .*\)", "value", everywhere=False),
+    # Who may connect
+    Mutant("guard skipped", HANDLER, r"^ *guards ?= ?\[require_token\],?\n", "", _guarded),
+    Mutant("guard lets everybody in", GUARDS, r"if not compare_digest\(.*\):", "if False:", _guarded, everywhere=False),
+    Mutant(
+        "beginning of a token accepted",
+        GUARDS,
+        r"compare_digest\((token\.encode\(\)), (expected\.encode\(\))\)",
+        r"\2.startswith(\1)",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant(
+        "token accepted with more behind it",
+        GUARDS,
+        r"compare_digest\((token\.encode\(\)), (expected\.encode\(\))\)",
+        r"\1.startswith(\2)",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("default token that works", GUARDS, r"if not expected:", "if False:", _guarded, everywhere=False),
+    Mutant(
+        "any scheme of authorization",
+        GUARDS,
+        r"if scheme\.lower\(\) == BEARER else None",
+        "",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant(
+        "token told in the handshake",
+        GUARDS,
+        r"(connection\.subprotocol =) BEARER",
+        r"\1 token",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("subprotocol not chosen", SOCKET, r"^ *message\[\"subprotocol\"\] = .*\n", " " * 16 + "pass\n", _guarded),
+    Mutant("origin ignored", ROUTER, r"^ *guards=\[guards\.check_origin\],\n", "", _guarded),
+    Mutant("scheme of an origin ignored", GUARDS, r'return f"\{scheme\}://', 'return f"', _guarded, everywhere=False),
+    Mutant("port of an origin ignored", GUARDS, r":\{port or .*\}\"", '"', _guarded, everywhere=False),
+    Mutant("origin compared as it is written", GUARDS, r"origin\.lower\(\)", "origin", _guarded, everywhere=False),
+    Mutant("origin that is none accepted", GUARDS, r"normal is None or ", "", _guarded, everywhere=False),
+    Mutant("allowed origins not allowed", GUARDS, r"\(own, \*allowed\)", "(own,)", _guarded, everywhere=False),
+    Mutant("own pages not allowed", GUARDS, r"\(own, \*allowed\)", "allowed", _guarded, everywhere=False),
+    Mutant(
+        "programs taken for pages",
+        GUARDS,
+        r"if origin is None:\n *return",
+        "if origin is None:\n        origin = ''",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("pages cannot ask why", ROUTER, r"^ *guards\.may_connect,\n", "", _guarded, everywhere=False),
+    Mutant(
+        "allowed pages cannot ask why", APP, r"allow_origins=list\(.*\)", "allow_origins=[]", _guarded, everywhere=False
+    ),
+    Mutant(
+        "start without a token not warned of",
+        APP,
+        r"^ *on_startup=\[warn_without_token\],\n",
+        "",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant(
+        "refusals logged as failures",
+        APP,
+        r"^ {16}(NotAuthorized|PermissionDenied)Exception,\n",
+        "",
+        _guarded,
+        everywhere=False,
+    ),
+    Mutant("token shown", SETTINGS, r", repr=False", "", _guarded, everywhere=False),
     # What is told, and to whom
     Mutant("failure not logged", APP, r'log_exceptions="always"', 'log_exceptions="never"'),
 )
 
-CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in (HANDLER, SERVICE, DEPENDENCIES, SOCKET, APP))
+FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, GUARDS, ROUTER, APP, SETTINGS)
+CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in FILES)
 """Touch a file as a mutant does, and break nothing: these must survive."""
 
 IMPORTS = "import anyio\nfrom contextlib import nullcontext\n"
@@ -186,15 +355,15 @@ def all_runs() -> list[tuple[Mutant, Handler]]:
 
 
 def covering_runs() -> list[tuple[Mutant, Handler]]:
-    """Return every mutant once with every interface that it applies to; the forms of handlers take turns."""
+    """Return every mutant once with every interface that may make a difference; the forms of handlers take turns."""
     chosen: list[tuple[Mutant, Handler]] = []
     turns: dict[str, int] = {}
-    for mutant in MUTANTS:
-        for interface in dict.fromkeys(handler["interface"] for handler in HANDLERS):
+    for number, mutant in enumerate(MUTANTS):
+        interfaces = list(dict.fromkeys(handler["interface"] for handler in HANDLERS if mutant.applies(handler)))
+        for interface in interfaces if mutant.everywhere else [interfaces[number % len(interfaces)]]:
             fitting = [it for it in HANDLERS if it["interface"] == interface and mutant.applies(it)]
-            if fitting:
-                turns[interface] = turns.get(interface, -1) + 1
-                chosen.append((mutant, fitting[turns[interface] % len(fitting)]))
+            turns[interface] = turns.get(interface, -1) + 1
+            chosen.append((mutant, fitting[turns[interface] % len(fitting)]))
     return chosen
 
 
@@ -208,7 +377,13 @@ class Laboratory:
 
     def _sound(self, handler: Handler) -> Path:
         project = self._folder / handler["name"]
-        answers = {"project_name": "Demo", "package_name": "demo", "handlers": [handler]}
+        answers = {
+            "project_name": "Demo",
+            "package_name": "demo",
+            "asyncapi": "yes",
+            "channels_history": "20",
+            "handlers": [handler],
+        }
         render(self._template, project, answers)
         done = run_own_tests(self._python, project)
         assert done.returncode == 0, f"{handler['name']} fails untouched:\n{done.stdout}"

@@ -18,7 +18,8 @@ UV = (sys.executable, "-m", "uv")
 PYTHONS = ("3.11", "3.12", "3.13")
 
 Handler = dict[str, str]
-"""An entry of the state: name, interface, payload, transport, and codec where there is a choice of it."""
+"""An entry of the state: name, interface, payload, transport, guard, and codec, events and contract where there is a
+choice of them."""
 
 
 @cache
@@ -28,19 +29,42 @@ def questions() -> dict[str, Any]:
     return {name: question for name, question in content.items() if not name.startswith("_")}
 
 
+def _may_have_a_dto(handler: Handler) -> bool:
+    interface = questions()["interfaces"]["default"][handler["interface"]]
+    json = handler["payload"] == "typed" and handler.get("codec", "json") == "json"
+    return json and handler.get("events") == "own" and not interface["no_dto"]
+
+
 def _valid_handlers() -> list[Handler]:
     asked = questions()
-    choices = [asked[name]["choices"].values() for name in ("payload", "transport", "codec")]
+    choices = [asked[name]["choices"].values() for name in ("events", "payload", "transport", "codec")]
     handlers: list[Handler] = []
-    for interface, (payload, transport, codec) in itertools.product(
-        asked["interfaces"]["default"], itertools.product(*choices)
+    for (interface, details), (events, payload, transport, codec) in itertools.product(
+        asked["interfaces"]["default"].items(), itertools.product(*choices)
     ):
         handler = {"interface": interface, "payload": payload, "transport": transport}
         if payload == "typed" and transport == "binary":
             handler["codec"] = codec
-        if handler not in handlers:
-            handlers.append(handler)
-    return [{"name": "_".join(handler.values()).replace("-", "_")} | handler for handler in handlers]
+        if details["direction"] != "reply":
+            handler["events"] = events
+        for guard, contract in itertools.product(asked["guard"]["choices"].values(), ({}, {"contract": "dto"})):
+            entry = handler | {"guard": guard} | contract
+            if entry not in handlers and (not contract or _may_have_a_dto(handler)):
+                handlers.append(entry)
+    return [{"name": _name(handler)} | handler for handler in handlers]
+
+
+def _name(handler: Handler) -> str:
+    """Return a name that says what the answers are, in the 40 letters that a name may have."""
+    form = handler.get("codec") or f"{handler['payload']}_{handler['transport']}"
+    words = [
+        handler["interface"],
+        form,
+        handler.get("contract", "none"),
+        "shared" if handler.get("events") == "channel" else "none",
+        handler["guard"],
+    ]
+    return "_".join(word for word in words if word != "none").replace("-", "_")
 
 
 HANDLERS = _valid_handlers()
@@ -52,7 +76,7 @@ def commit(source: Path, message: str = "Template") -> None:
     git = ["git", "-c", "user.name=Tests", "-c", "user.email=tests@localhost", "-C", str(source)]
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "add", "--all"], check=True)
-    subprocess.run([*git, "commit", "--quiet", "--message", message], check=True)
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", message], check=True)
 
 
 def copy_of_the_working_tree(target: Path) -> Path:

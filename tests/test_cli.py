@@ -2,14 +2,9 @@
 
 import json
 import os
-import pty
-import re
-import select
 import shutil
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +13,7 @@ import yaml
 
 from conftest import Command
 from projects import REPOSITORY, handlers_of, questions
+from terminal import ENTER, at_a_terminal, words
 from trees import contents
 from ws_scaffold import __version__
 from ws_scaffold.changes import spelled
@@ -34,7 +30,8 @@ def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(comm
         "next: cd desk && uv run pytest",
         (
             "the same, without being asked: ws-scaffold new project desk --project-name 'Trading Desk' "
-            "--package-name trading_desk --handler-name chat --interface stream --payload typed --transport text"
+            "--package-name trading_desk --asyncapi yes --handler-name chat --interface stream --payload typed "
+            "--transport text --events own --guard none"
         ),
     ]
     state = yaml.safe_load((tmp_path / "desk" / ".copier-answers.yml").read_text())
@@ -47,6 +44,8 @@ def test_new_handler(command: Command, project: Path) -> None:
         (
             "update    README.md\n"
             "update    src/desk/ws/__init__.py\n"
+            "update    tests/ws/test_limits.py\n"
+            "create    src/desk/ws/feed/asyncapi.py\n"
             "create    src/desk/ws/feed/__init__.py\n"
             "create    src/desk/ws/feed/dependencies.py\n"
             "create    src/desk/ws/feed/handler.py\n"
@@ -54,11 +53,41 @@ def test_new_handler(command: Command, project: Path) -> None:
             "create    tests/ws/test_feed.py\n"
             "update    .copier-answers.yml\n"
             "the same, without being asked: "
-            "ws-scaffold new handler feed --interface stream --payload raw --transport text\n"
+            "ws-scaffold new handler feed --interface stream --payload raw --transport text --events own --guard none\n"
         ),
         "",
     )
-    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "raw", "transport": "text"}
+    assert handlers_of(project)[1] == {
+        "name": "feed",
+        "interface": "stream",
+        "payload": "raw",
+        "transport": "text",
+        "events": "own",
+        "guard": "none",
+    }
+
+
+def test_first_handler_with_a_channel_brings_the_channels(command: Command, project: Path) -> None:
+    code, out, _ = command("new", "handler", "rooms", "--interface", "duplex-listener", "--events", "channel")
+    assert code == 0
+    assert "create    src/desk/channels.py" in out.splitlines()
+    assert "channels_backend: memory\n" in (project / ".copier-answers.yml").read_text()
+    listed = json.loads(command("list", "--json")[1])["handlers"]
+    assert [(it["path"], it["events"]) for it in listed] == [("/ws/chat", None), ("/ws/rooms/{channel}", "channel")]
+    assert "rooms  /ws/rooms/{channel}  duplex-listener, typed, JSON in text frames\n" in command("list")[1]
+    code, out, _ = command("remove", "handler", "rooms")
+    assert code == 0
+    assert "delete    src/desk/channels.py" in out.splitlines()
+    assert "channels_backend" not in (project / ".copier-answers.yml").read_text()
+
+
+def test_new_project_takes_the_answers_about_channels(command: Command, tmp_path: Path) -> None:
+    answers = ("--direction", "push", "--events", "channel", "--channels-backend", "redis", "--channels-history", "20")
+    code, out, _ = command("new", "project", "desk", *answers)
+    assert code == 0
+    assert "create    src/desk/broker.py" in out.splitlines()
+    assert "--channels-backend redis --channels-history 20 " in out.splitlines()[-1]
+    assert "HISTORY = 20\n" in (tmp_path / "desk/src/desk/channels.py").read_text()
 
 
 def test_same_command_twice_changes_nothing_and_says_so(command: Command, project: Path) -> None:
@@ -89,7 +118,7 @@ MALFORMED = "cannot be a handler's name: take up to 40 small letters, digits and
         ("class", '"class" is a Python keyword: take another name, such as my_class.'),
         ("queue", '"queue" would hide the module of that name: take another one, such as my_queue.'),
         ("litestar", '"litestar" would hide the module of that name: take another one, such as my_litestar.'),
-        ("socket", '"socket" is a name that Litestar injects: take another one, such as my_socket.'),
+        ("socket", '"socket" is a name with a meaning of its own here: take another one, such as my_socket.'),
         *((name, f'"{name}" {MALFORMED}') for name in ("2chat", "../chat", "/chat", "chat/../..", "x" * 41, "", ".")),
         ("\N{CYRILLIC SMALL LETTER ES}hat", f'"\N{CYRILLIC SMALL LETTER ES}hat" {MALFORMED}'),
     ],
@@ -171,8 +200,9 @@ def test_outside_of_a_project(command: Command) -> None:
 def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp_path: Path) -> None:
     os.chdir(tmp_path)
     code, out, _ = command("-C", "desk/src/desk", "new", "handler", "feed")
-    again = "ws-scaffold -C desk/src/desk new handler feed --interface listener --payload typed --transport text"
-    assert (code, out.splitlines()[-1]) == (0, f"the same, without being asked: {again}")
+    again = "--interface listener --payload typed --transport text --guard none"
+    start = "the same, without being asked: ws-scaffold -C desk/src/desk new handler feed"
+    assert (code, out.splitlines()[-1]) == (0, f"{start} {again}")
     assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
 
 
@@ -181,15 +211,21 @@ def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp
     [
         (
             ["--transport", "binary"],
-            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "json"},
+            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "json", "guard": "none"},
         ),
-        (["--interface", "websocket"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
-        (["--direction", "duplex"], {"interface": "duplex-listener", "payload": "typed", "transport": "text"}),
-        (["--control", "manual"], {"interface": "websocket", "payload": "typed", "transport": "text"}),
-        (["--payload", "raw"], {"interface": "listener", "payload": "raw", "transport": "text"}),
+        (
+            ["--interface", "websocket"],
+            {"interface": "websocket", "payload": "typed", "transport": "text", "guard": "none"},
+        ),
+        (
+            ["--direction", "duplex"],
+            {"interface": "duplex-listener", "payload": "typed", "transport": "text", "events": "own", "guard": "none"},
+        ),
+        (["--control", "manual"], {"interface": "websocket", "payload": "typed", "transport": "text", "guard": "none"}),
+        (["--payload", "raw"], {"interface": "listener", "payload": "raw", "transport": "text", "guard": "none"}),
         (
             ["--codec", "msgpack", "--transport", "binary"],
-            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "msgpack"},
+            {"interface": "listener", "payload": "typed", "transport": "binary", "codec": "msgpack", "guard": "none"},
         ),
     ],
 )
@@ -213,6 +249,38 @@ def test_change_of_the_interface_leaves_the_service_alone(command: Command, proj
     code, out, _ = command("change", "handler", "chat", "--interface", "websocket", "--transport", "binary")
     assert (code, service.read_bytes()) == (0, before)
     assert "service.py" not in out
+
+
+def test_change_of_the_package_moves_it_with_all_that_is_in_it(command: Command, project: Path) -> None:
+    (project / "src/desk/prices.py").write_text("from desk.app import app\n")
+    (project / "tests/test_prices.py").write_text("from desk.prices import app\n")
+    app = project / "src/desk/app.py"
+    app.write_text(f"{app.read_text()}\nimport desk.prices  # mine\n")
+    code, out, _ = command("change", "project", "--package-name", "trading")
+    assert code == 0
+    assert "move      src/trading/prices.py (from src/desk/prices.py)" in out.splitlines()
+    assert "note: tests/test_prices.py imports what has moved" in out.splitlines()
+    assert not (project / "src/desk").exists()
+    assert (project / "src/trading/prices.py").read_text() == "from trading.app import app\n"
+    assert (project / "src/trading/app.py").read_text().endswith("\nimport trading.prices  # mine\n")
+    assert 'packages = ["src/trading"]' in (project / "pyproject.toml").read_text()
+    assert command("change", "project", "--package-name", "trading")[1].startswith("nothing changes: ")
+
+
+def test_change_of_the_projects_name_reaches_edited_files(command: Command, project: Path) -> None:
+    readme = project / "README.md"
+    readme.write_text(f"{readme.read_text()}\nMine.\n")
+    assert command("change", "project", "--project-name", "Trading Desk")[0] == 0
+    assert readme.read_text().startswith("# Trading Desk\n")
+    assert readme.read_text().endswith("\nMine.\n")
+    assert command("change", "project") == (
+        2,
+        "",
+        (
+            "ws-scaffold: There is nothing to change.\n"
+            "  try: name an answer; ws-scaffold change project --help lists them\n"
+        ),
+    )
 
 
 def test_rename(command: Command, project: Path) -> None:
@@ -260,25 +328,40 @@ def test_remove_with_force_leaves_nothing(command: Command, project: Path) -> No
     assert not (project / "tests/ws/test_chat.py").exists()
 
 
+def test_first_guard_brings_its_files_and_the_last_takes_them_along(command: Command, project: Path) -> None:
+    before = contents(project)
+    of_guards = {"src/desk/ws/guards.py", "tests/ws/test_guards.py"}
+    code, out, _ = command("change", "handler", "chat", "--guard", "token")
+    assert code == 0
+    assert {line.split()[1] for line in out.splitlines() if line.startswith("create ")} == of_guards
+    assert handlers_of(project)[0]["guard"] == "token"
+    assert contents(project).keys() == before.keys() | of_guards
+    code, out, _ = command("change", "handler", "chat", "--guard", "none")
+    assert code == 0
+    assert {line.split()[1] for line in out.splitlines() if line.startswith("delete ")} == of_guards
+    assert contents(project) == before
+
+
 def test_list(command: Command, project: Path) -> None:
     del project
     command("new", "handler", "chat_room", "--interface", "duplex-websocket", "--payload", "raw")
+    command("change", "handler", "chat", "--guard", "token")
     assert command("list") == (
         0,
         (
-            "chat       /ws/chat  listener, typed, JSON in text frames\n"
+            "chat       /ws/chat  listener, typed, JSON in text frames, for who knows the token\n"
             "           Each message is answered, so the handler is a function of one message; "
             "Litestar runs the receive loop.\n"
-            "chat_room  /ws/chat-room  duplex-websocket, raw text\n"
+            "chat_room  /ws/chat-room  duplex-websocket, raw text, for everybody\n"
             "           Both send whenever they like: your own receive loop and the stream share one task group.\n"
         ),
         "",
     )
     code, out, _ = command("list", "--json")
     assert code == 0
-    assert [(it["name"], it["path"]) for it in json.loads(out)["handlers"]] == [
-        ("chat", "/ws/chat"),
-        ("chat_room", "/ws/chat-room"),
+    assert [(it["name"], it["path"], it["guard"]) for it in json.loads(out)["handlers"]] == [
+        ("chat", "/ws/chat", "token"),
+        ("chat_room", "/ws/chat-room", "none"),
     ]
     command("remove", "handler", "chat")
     command("remove", "handler", "chat_room")
@@ -291,7 +374,8 @@ def test_guide_recommends_says_why_prints_the_command_and_writes_nothing(command
         (
             "stream: @websocket_stream, typed, MessagePack in binary frames\n"
             "Only the server sends, so the handler is a generator; Litestar listens for the disconnect meanwhile.\n"
-            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack\n"
+            "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack "
+            "--events own --guard none\n"
         ),
         "",
     )
@@ -317,7 +401,7 @@ def test_json_is_one_document_and_has_the_documented_shape(command: Command, pro
     done: dict[str, Any] = json.loads(command("change", "handler", "chat", "--payload", "raw", "--json")[1])
     assert (plan.pop("written"), done.pop("written")) == (False, True)
     assert plan == done
-    assert set(done) == {"project", "changed", "conflicts", "completed", "files", "command"}
+    assert set(done) == {"project", "changed", "conflicts", "completed", "files", "notes", "news", "command"}
     assert (done["project"], done["changed"], done["conflicts"], done["completed"]) == (str(project), True, [], [])
     assert {"action", "path", "note", "diff"} == set(done["files"][0])
     assert {it["path"]: it["action"] for it in done["files"]}["src/desk/ws/chat/schemas.py"] == "delete"
@@ -338,48 +422,32 @@ def test_flag_is_there_for_every_question_of_the_guide(tmp_path: Path) -> None:
         assert name == "handler_name" or hasattr(options, name)
 
 
-def at_a_terminal(arguments: list[str], folder: Path, keys: bytes, **environment: str) -> str:
+def run_at_a_terminal(arguments: list[str], folder: Path, keys: bytes = ENTER, **environment: str) -> str:
     """Run the command at a terminal, press the keys where it waits, and return what it shows."""
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (50, 250))
-    shown = b""
-    with subprocess.Popen(
-        [sys.executable, "-m", "ws_scaffold", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY / "src"), "TERM": "xterm", **environment},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    ) as process:
-        os.close(theirs)
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.4)[0]:
-                try:
-                    shown += os.read(ours, 65536)
-                except OSError:  # the other end is closed
-                    break
-            else:
-                os.write(ours, keys)
-        process.kill()
-    os.close(ours)
-    return shown.decode(errors="replace")
+    command = [sys.executable, "-m", "ws_scaffold", *arguments]
+    return at_a_terminal(command, folder, keys, PYTHONPATH=str(REPOSITORY / "src"), **environment)
 
 
 def test_terminal_is_asked_what_is_missing_in_the_words_of_the_guide(project: Path) -> None:
-    shown = at_a_terminal(["new", "handler", "feed", "--direction", "push"], project, b"\r")
-    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", shown).split())
-    assert "What is in a message?" in words
-    assert "Which of Litestar's interfaces? I recommend stream." in words
-    assert questions()["interfaces"]["default"]["stream"]["reason"] in words
-    assert "Who sends messages?" not in words
-    assert handlers_of(project)[1] == {"name": "feed", "interface": "stream", "payload": "typed", "transport": "text"}
+    shown = words(run_at_a_terminal(["new", "handler", "feed", "--direction", "push"], project))
+    assert "What is in a message?" in shown
+    assert "Which of Litestar's interfaces? I recommend stream." in shown
+    assert questions()["interfaces"]["default"]["stream"]["reason"] in shown
+    assert "Who sends messages?" not in shown
+    assert handlers_of(project)[1] == {
+        "name": "feed",
+        "interface": "stream",
+        "payload": "typed",
+        "transport": "text",
+        "events": "own",
+        "guard": "none",
+    }
 
 
 def test_colours_are_for_terminals_that_want_them(command: Command, project: Path) -> None:
     assert "\x1b[" not in command("new", "handler", "one", "--defaults")[1]
-    assert "\x1b[32mcreate" in at_a_terminal(["new", "handler", "two", "--defaults"], project, b"")
-    assert "\x1b[" not in at_a_terminal(["new", "handler", "three", "--defaults"], project, b"", NO_COLOR="1")
+    assert "\x1b[32mcreate" in run_at_a_terminal(["new", "handler", "two", "--defaults"], project, b"")
+    assert "\x1b[" not in run_at_a_terminal(["new", "handler", "three", "--defaults"], project, b"", NO_COLOR="1")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -421,7 +489,7 @@ def test_litestar_has_the_command_too(project: Path) -> None:
     )
     assert (done.returncode, done.stdout.splitlines()[0]) == (
         0,
-        "chat  /ws/chat  listener, typed, JSON in text frames",
+        "chat  /ws/chat  listener, typed, JSON in text frames, for everybody",
     ), done.stderr
 
 

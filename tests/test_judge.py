@@ -12,7 +12,7 @@ from ws_scaffold.guide import Guide
 from ws_scaffold.project import load_state
 from ws_scaffold.render import Project
 
-ABOUT = {"project_name": "Trading Desk"}
+ABOUT = {"project_name": "Trading Desk", "asyncapi": "yes"}
 
 SEQUENCES = {
     "every command": (
@@ -40,9 +40,15 @@ SEQUENCES = {
         "rename handler chat chat_1",
     ),
     "through every interface": tuple(
-        f"change handler chat --interface {handler['interface']} --payload {handler['payload']} "
-        f"--transport {handler['transport']}" + (f" --codec {handler['codec']}" if "codec" in handler else "")
+        " ".join(["change handler chat", *(f"--{key} {value}" for key, value in handler.items() if key != "name")])
         for handler in HANDLERS
+    ),
+    "own events, shared ones, and own again": (
+        "change handler chat --interface stream --events channel",
+        "change handler chat --interface duplex-listener",
+        "new handler feed --interface stream --events channel --payload raw",
+        "change handler chat --events own",
+        "remove handler feed",
     ),
     "typed, raw, and typed again": (
         "change handler chat --payload raw",
@@ -97,10 +103,13 @@ def test_a_first_handler_is_answered_and_rendered_as_copier_does(
     assert rendered(template, project) == written(project)
 
 
+@pytest.mark.parametrize("asyncapi", ["yes", "no"])
 @pytest.mark.parametrize("count", [0, 2, 5, len(HANDLERS)])
-def test_any_number_of_handlers_is_rendered_as_copier_does(template: Path, tmp_path: Path, count: int) -> None:
+def test_any_number_of_handlers_is_rendered_as_copier_does(
+    template: Path, tmp_path: Path, count: int, asyncapi: str
+) -> None:
     handlers: list[Any] = HANDLERS[:: -(len(HANDLERS) // count)][:count] if count else []
-    project = render(template, tmp_path / "project", {**ABOUT, "handlers": handlers})
+    project = render(template, tmp_path / "project", {**ABOUT, "asyncapi": asyncapi, "handlers": handlers})
     assert sorted(load_state(project)["handlers"], key=str) == sorted(handlers, key=str)
     assert rendered(template, project) == written(project)
 
@@ -118,6 +127,20 @@ def test_commands_lead_where_a_fresh_copy_and_an_update_lead(
     commit(project)
     copier.run_update(project, defaults=True, overwrite=True, quiet=True, vcs_ref="HEAD")
     assert run("git", "status", "--porcelain", cwd=project).stdout == ""
+
+
+def test_project_from_before_the_question_stays_as_it_is(template: Path, tmp_path: Path) -> None:
+    """An update brings no document that nobody asked for; a new project has it."""
+    handlers: list[Any] = HANDLERS[:3]
+    project = render(template, tmp_path / "project", {"handlers": handlers})
+    before = tree(project)
+    answers = project / ".copier-answers.yml"
+    assert "asyncapi: 'no'\n" in answers.read_text()
+    answers.write_text(answers.read_text().replace("asyncapi: 'no'\n", ""))
+    commit(project)
+    copier.run_update(project, defaults=True, overwrite=True, quiet=True, vcs_ref="HEAD")
+    assert tree(project) == before
+    assert "asyncapi: 'yes'\n" in (render(template, tmp_path / "new", {}) / answers.name).read_text()
 
 
 def test_a_later_version_arrives_with_an_update_and_the_next_command_is_of_that_version(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A run may be killed at any moment: no file is half-written, and the next run completes it."""
 
 import os
+import re
 import shutil
 import signal
 import sys
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from projects import commit, copy_of_the_working_tree, run
 from trees import Tree, command, tree
-from ws_scaffold.merge import JOURNAL
+from ws_scaffold.journal import JOURNAL
 from ws_scaffold.project import load_state
 
 WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
@@ -29,7 +31,24 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fresh")
     assert command(folder, "new", "project", "desk", "--defaults").code == 0
     assert command(folder / "desk", "new", "handler", "feed", "--interface", "stream").code == 0
+    state = folder / "desk/.copier-answers.yml"
+    text = re.sub("_commit: .*", "_commit: v0.0.1", state.read_text())
+    state.write_text(re.sub("_src_path: .*", f"_src_path: {two_versions(tmp_path_factory.mktemp('template'))}", text))
     return folder
+
+
+def two_versions(folder: Path) -> Path:
+    """Return a template with a version after the one that is in the working tree."""
+    template = copy_of_the_working_tree(folder)
+    run("git", "tag", "v0.0.1", cwd=template)
+    (service,) = (template / "template/project").rglob("service.py.jinja")
+    service.rename(service.with_name("logic.py.jinja"))
+    for path in (template / "template/interfaces").rglob("*.jinja"):
+        path.write_text(f"{path.read_text()}\n\n# A fix.\n")
+    (template / "template/project/tests/__init__.py").unlink()
+    commit(template, "Later")
+    run("git", "tag", "v0.0.2", cwd=template)
+    return template
 
 
 class Assassin:
@@ -143,6 +162,8 @@ SCENARIOS = {
     "rename, with conflicts": Scenario(("rename", "handler", "chat", "talk"), contradictions, 1),
     "remove": Scenario(("remove", "handler", "chat"), compiled),
     "remove, keeping edits": Scenario(("remove", "handler", "chat"), edits),
+    "update": Scenario(("update",), no_edits),
+    "update, with conflicts": Scenario(("update",), edits, 1),
 }
 
 
@@ -210,6 +231,24 @@ def test_what_was_edited_since_a_run_was_killed_is_kept(tmp_path: Path, expected
         assert sum(SINCE in path.read_text() for path in there) >= len(edited), moment
         assert not [path.name for path in there if "ws-scaffold" in path.name], moment
         moment += 2
+
+
+def test_update_that_was_killed_can_be_aborted_even_if_that_is_killed_too(tmp_path: Path, fresh: Path) -> None:
+    shutil.copytree(fresh, tmp_path / "before")
+    edits(tmp_path / "before/desk")
+    before, moment = tree(tmp_path / "before"), 0
+    while True:
+        moment += 1
+        folder = tmp_path / "project"
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(tmp_path / "before", folder)
+        was_killed = killed(folder / "desk", ("update",), moment)
+        abort_was_killed = killed(folder / "desk", ("update", "--abort"), moment)
+        command(folder / "desk", "update", "--abort")
+        assert tree(folder) == before, moment
+        if not was_killed and not abort_was_killed:
+            break
+    assert moment > 10
 
 
 def test_two_commands_at_once_both_happen(tmp_path: Path, fresh: Path) -> None:

@@ -16,6 +16,8 @@ from trees import contents
 HANDLER = "src/desk/ws/chat/handler.py"
 SERVICE = "src/desk/ws/chat/service.py"
 ANSWER = '    """Answer a message, or say why it is none."""\n'
+ANSWER_OF_THE_SERVICE = '        """Answer a message."""\n'
+MINE_OF_THE_SERVICE = '        """Answer, as I like it."""\n'
 MINE = '    """Answer, as I like it."""\n'
 
 
@@ -139,13 +141,63 @@ def test_file_of_another_handler_is_not_taken_for_one_that_was_moved(command: Co
     assert (code, f"gone      {HANDLER} (it was deleted, and stays so)" in out.splitlines()) == (0, True)
 
 
-def test_file_that_was_moved_is_reported(command: Command, project: Path) -> None:
+def test_file_that_was_moved_gets_its_changes_where_it_is(command: Command, project: Path) -> None:
     (project / "docs").mkdir()
     (project / "README.md").rename(project / "docs/manual.md")
     edit(project, "docs/manual.md", "# desk\n", "# Mine\n")
     code, out, _ = command("new", "handler", "feed", "--defaults")
-    moved = "gone      README.md (it was moved to docs/manual.md, which this change does not reach)"
+    assert (code, "merge     docs/manual.md (moved here from README.md)" in out.splitlines()) == (0, True)
+    text = (project / "docs/manual.md").read_text()
+    assert text.startswith("# Mine\n")
+    assert "`/ws/feed`" in text
+    assert not (project / "README.md").exists()
+
+
+def test_file_that_was_moved_stays_there_when_its_handler_is_renamed(command: Command, project: Path) -> None:
+    (project / SERVICE).rename(project / "src/desk/logic.py")
+    edit(project, "src/desk/logic.py", ANSWER_OF_THE_SERVICE, MINE_OF_THE_SERVICE)
+    assert command("rename", "handler", "chat", "talk")[0] == 0
+    text = (project / "src/desk/logic.py").read_text()
+    assert MINE_OF_THE_SERVICE in text
+    assert "class TalkService:" in text
+    assert not (project / "src/desk/ws/talk/service.py").exists()
+
+
+def test_file_that_was_moved_within_a_folder_moves_with_it(command: Command, project: Path) -> None:
+    (project / SERVICE).rename(project / "src/desk/ws/chat/logic.py")
+    code, out, _ = command("rename", "handler", "chat", "talk")
+    moved = "move      src/desk/ws/talk/logic.py (from src/desk/ws/chat/logic.py)"
     assert (code, moved in out.splitlines()) == (0, True)
+    assert "class TalkService:" in (project / "src/desk/ws/talk/logic.py").read_text()
+    assert not (project / "src/desk/ws/chat").exists()
+
+
+def test_file_that_was_moved_is_named_when_its_handler_goes(command: Command, project: Path) -> None:
+    (project / SERVICE).rename(project / "src/desk/logic.py")
+    code, out, _ = command("remove", "handler", "chat")
+    kept = f"keep      src/desk/logic.py (moved here from {SERVICE}; it is generated no more)"
+    assert (code, kept in out.splitlines()) == (0, True)
+    assert (project / "src/desk/logic.py").is_file()
+
+
+def test_file_that_may_be_in_two_places_is_changed_in_neither(command: Command, project: Path) -> None:
+    content = (project / "README.md").read_bytes()
+    (project / "README.md").unlink()
+    for name in ("one.md", "two.md"):
+        (project / name).write_bytes(content)
+    code, out, _ = command("new", "handler", "feed", "--defaults")
+    gone = "gone      README.md (it may have been moved to one.md or two.md; the change reaches none of them)"
+    assert (code, gone in out.splitlines()) == (0, True)
+    assert (project / "one.md").read_bytes() == (project / "two.md").read_bytes() == content
+
+
+def test_copy_of_one_file_is_not_taken_for_another_that_is_gone(command: Command, project: Path) -> None:
+    command("new", "handler", "feed", "--defaults")
+    (project / "src/desk/ws/copied.py").write_bytes((project / HANDLER).read_bytes())
+    (project / "src/desk/ws/feed/handler.py").unlink()
+    code, out, _ = command("change", "handler", "feed", "--transport", "binary")
+    gone = "gone      src/desk/ws/feed/handler.py (it was deleted, and stays so)"
+    assert (code, gone in out.splitlines()) == (0, True)
 
 
 def test_rename_takes_along_edits_of_lines_that_it_changes(command: Command, project: Path) -> None:

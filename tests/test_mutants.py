@@ -25,7 +25,8 @@ def test_covering_set_has_every_mutant_every_interface_and_every_handler() -> No
     assert {handler["name"] for _, handler in runs} == {handler["name"] for handler in HANDLERS}
     for mutant in MUTANTS:
         expected = {handler["interface"] for handler in HANDLERS if mutant.applies(handler)}
-        assert {handler["interface"] for tried, handler in runs if tried is mutant} == expected
+        tried = [handler["interface"] for it, handler in runs if it is mutant]
+        assert set(tried) == expected if mutant.everywhere else len(tried) == 1
 
 
 def test_generated_tests_notice_every_mutant(laboratory: Laboratory) -> None:

@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 import yaml
@@ -18,12 +18,11 @@ from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from projects import HANDLERS, Handler
+from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, run
 from trees import Ran, Tree, command, tree
 from ws_scaffold import diff3
 from ws_scaffold.guide import Guide
-from ws_scaffold.places import own_template
-from ws_scaffold.project import check_state, load_state
+from ws_scaffold.project import check_state, load_state, template_of
 from ws_scaffold.render import Files, Project
 
 EXAMPLES = int(os.environ.get("WS_SCAFFOLD_EXAMPLES", "0"))
@@ -41,8 +40,10 @@ NAMES = st.sampled_from(["chat", "feed", "event", "s", "chat_2", "chat_10"])
 """One that is the start of another, and one with which many a word starts that has nothing to do with it."""
 
 ENTRIES = st.sampled_from(HANDLERS)
-SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec"]), min_size=1)
+SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec", "events", "guard"]), min_size=1)
 OWN_FILES = st.sampled_from(["prices.py", "schemas.py", "own/prices.py", "own/notes.md", "own/deep/prices.py"])
+KINDS_OF_CHANGE = st.sampled_from(["insert", "insert", "reword", "reword", "add", "delete", "rename", "ask"])
+MOVED = "moved"
 FEW = 4
 ANY = st.integers(0, 10**6)
 """An index into what there is, whose length nobody knows yet."""
@@ -52,6 +53,12 @@ WORD = re.compile(rb"\w+")
 CONFLICT_LINE = re.compile(rb"^(<<<<<<< ours|=======|>>>>>>> theirs)\r?\n", re.MULTILINE)
 
 guide = cache(Guide)
+
+
+@cache
+def working_tree() -> Path:
+    """Return a repository with the template as it is."""
+    return copy_of_the_working_tree(Path(tempfile.mkdtemp()))
 
 
 @cache
@@ -65,9 +72,10 @@ def parses(content: bytes) -> bool:
 
 
 @cache
-def rendered(state: bytes) -> Files:
+def rendered(content: bytes) -> Files:
     """Return what the files of a state are, as long as nobody edits them."""
-    return Project(guide(own_template()), yaml.safe_load(state)).render()
+    state = yaml.safe_load(content)
+    return Project(guide(template_of(state)), state).render()
 
 
 def flags(answers: Handler) -> list[str]:
@@ -138,6 +146,8 @@ class Step:
     before: Moment
     after: Moment
     renamed: dict[str | None, str]
+    sources: dict[str, str]
+    """Template files that another version has under another name, old to new."""
 
     @property
     def refused(self) -> bool:
@@ -158,7 +168,11 @@ class Step:
         """Hold that what the user has written is there, files of theirs as a whole; and that Python is Python still."""
         lost = self.before.marked_lines - self.after.marked_lines
         assert not [line for line in lost if not any(self.respelled(line, there) for there in self.after.marked_lines)]
-        own = {content for path, content in self.before.files.items() if path not in self.before.generated}
+        own = {
+            content
+            for path, content in self.before.files.items()
+            if path not in self.before.generated and not PurePath(path).name.startswith(MOVED)
+        }
         unresolved = {self.before.files[path] for path in self.before.conflicts}
         assert own | unresolved <= set(self.after.files.values())
         assert self.before.windows & self.after.files.keys() <= self.after.windows
@@ -190,7 +204,9 @@ class Step:
 
     def check_state(self) -> None:
         """Hold that the files of every handler are there, if not taken away before; and no other handler's."""
-        gone = {(self.renamed.get(owner, owner), source) for owner, source in self.before.missing}
+        gone = {
+            (self.renamed.get(owner, owner), self.sources.get(source, source)) for owner, source in self.before.missing
+        }
         assert self.after.missing <= gone
         old, new = self.before.generated, self.after.generated
         left = {path for path in old.keys() - new.keys() if self.after.files.get(path) == old[path].content}
@@ -198,6 +214,66 @@ class Step:
         for owner in self.renamed:
             assert not [path for path in self.after.tree if path.startswith(f"src/desk/ws/{owner}/")]
         assert self.after.empty_folders <= self.before.empty_folders
+
+
+class Template:
+    """A repository with a version of the template after the other, each a little different from the one before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.version = 0
+        self.added: list[Path] = []
+        run("git", "clone", "--quiet", working_tree(), folder, cwd=folder.parent)
+        self.release()
+
+    def release(self) -> str:
+        """Tag what there is, and return the version."""
+        self.version += 1
+        commit(self.folder, "Another version")
+        run("git", "tag", f"v0.0.{self.version}", cwd=self.folder)
+        return f"v0.0.{self.version}"
+
+    def file(self, which: int) -> Path:
+        """Return a file that has a template of Python in it."""
+        names = sorted((self.folder / "template").rglob("*.py*"))
+        return names[which % len(names)]
+
+    def service(self) -> Path:
+        """Return the file that is a handler's service."""
+        return min((self.folder / "template/project").rglob("service*.jinja"))
+
+    def change(self, kind: str, which: int, line: int) -> dict[str, str]:
+        """Change something, and return which template files have another name now."""
+        path = self.file(which)
+        lines = path.read_text().splitlines(keepends=True)
+        mark = f"# of version {self.version + 1}\n"
+        match kind:
+            case "insert":
+                at = line % (len(lines) + 1)
+                indent = re.match("[ ]*", lines[at] if at < len(lines) else "")
+                path.write_text("".join([*lines[:at], (indent[0] if indent else "") + mark, *lines[at:]]))
+            case "reword":
+                docstrings = [at for at, text in enumerate(lines) if text.rstrip().endswith('."""')] or [0]
+                at = docstrings[line % len(docstrings)]
+                lines[at] = lines[at].replace('."""', f', as of version {self.version + 1}."""')
+                path.write_text("".join(lines))
+            case "delete" if self.added:
+                self.added.pop().unlink()
+            case "add":
+                added = self.service().with_name(f"extra_{self.version}.py.jinja")
+                added.write_text(f'"""An extra of {{{{ ws.name }}}}."""\n\nVERSION = {self.version}\n')
+                self.added = [*(it for it in self.added if it != added), added]
+            case "rename":
+                path = self.service()
+                renamed = path.with_name(f"service_{self.version}.py.jinja")
+                path.rename(renamed)
+                return {str(it.relative_to(self.folder)): str(renamed.relative_to(self.folder)) for it in [path]}
+            case "ask":
+                guide_file = self.folder / "copier.yml"
+                text, name = guide_file.read_text(), f"mood_{self.version}"
+                text = text.replace("default: [project_name,", f"default: [{name}, project_name,")
+                guide_file.write_text(f"{text}{name}:\n  type: str\n  help: Which?\n  default: fine\n")
+        return {}
 
 
 class Histories(RuleBasedStateMachine):
@@ -209,6 +285,7 @@ class Histories(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.root = self.folder / "desk"
         (self.folder / "beside.py").write_text("beside = True\n")
+        self.template: Template | None = None
         assert command(self.folder, "new", "project", "desk", "--handler-name", name).code == 0
         (self.root / "link").symlink_to(self.folder / "beside.py")
         self.written = self.deleted = 0
@@ -219,7 +296,9 @@ class Histories(RuleBasedStateMachine):
 
     # Commands
 
-    def run(self, *arguments: str, renamed: dict[str | None, str] | None = None) -> None:
+    def run(
+        self, *arguments: str, renamed: dict[str | None, str] | None = None, sources: dict[str, str] | None = None
+    ) -> None:
         """Run a command twice, and check what it did the first time; the second time, nothing must be left to do."""
         before = Moment.of(self.root)
         ran = command(self.root, *arguments)
@@ -229,15 +308,16 @@ class Histories(RuleBasedStateMachine):
             before,
             after,
             renamed or {} if after.files[".copier-answers.yml"] != before.files[".copier-answers.yml"] else {},
+            sources or {},
         )
         event(f"{arguments[0]}: {'refused' if step.refused else 'conflict' if ran.code else 'done'}")
         step.check()
         state = load_state(self.root)
-        check_state(state, guide(own_template()))
+        check_state(state, guide(template_of(state)))
         again = command(self.root, *arguments)
         assert Moment.of(self.root) == after
         assert again.code == ran.code or after.conflicts
-        assert [path.name for path in self.folder.iterdir() if path != self.root] == ["beside.py"]
+        assert {path.name for path in self.folder.iterdir()} <= {"beside.py", "desk", "template"}
         assert (self.folder / "beside.py").read_text() == "beside = True\n"
 
     @rule(name=NAMES, entry=ENTRIES)
@@ -266,6 +346,32 @@ class Histories(RuleBasedStateMachine):
     def remove(self, which: int) -> None:
         """Remove a handler."""
         self.run("remove", "handler", self.handler(which))
+
+    @rule(changes=st.lists(st.tuples(KINDS_OF_CHANGE, ANY, ANY), min_size=1, max_size=6), abort=st.booleans())
+    def update(self, changes: list[tuple[str, int, int]], *, abort: bool) -> None:
+        """Bring the project to another version of the template; maybe take that back, and do it again."""
+        self.take_the_template()
+        assert self.template
+        sources: dict[str, str] = {}
+        for change in changes:
+            renamed = self.template.change(*change)
+            sources = {old: renamed.get(new, new) for old, new in {**sources, **{it: it for it in renamed}}.items()}
+        version = self.template.release()
+        before = Moment.of(self.root)
+        if abort and command(self.root, "update").output.startswith("ws-scaffold: ") is False:
+            assert command(self.root, "update", "--abort").code == int(bool(before.conflicts))
+            assert Moment.of(self.root) == before
+        self.run("update", sources=sources)
+        refused = load_state(self.root)["_commit"] != version
+        assert not refused or Moment.of(self.root) == before
+
+    def take_the_template(self) -> None:
+        """Let the project be of a template whose versions are ours to make; it is as it was generated, so far."""
+        if self.template is None:
+            self.template = Template(self.folder / "template")
+            state = self.root / ".copier-answers.yml"
+            text = re.sub("_commit: .*", "_commit: v0.0.1", state.read_text())
+            state.write_text(re.sub("_src_path: .*", f"_src_path: {self.folder / 'template'}", text))
 
     # What the user does
 
@@ -328,7 +434,7 @@ class Histories(RuleBasedStateMachine):
         folder = self.root / "src/desk/ws" / name
         target = (
             folder if folder.is_dir() else self.root
-        ) / f"moved_{self.mark().decode().replace('-', '_')}{path.suffix}"
+        ) / f"{MOVED}_{self.mark().decode().replace('-', '_')}{path.suffix}"
         path.rename(target)
         self.prune()
 

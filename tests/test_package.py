@@ -1,4 +1,4 @@
-"""The wheel ships the guide and the templates, whole, and needs nothing else."""
+"""A release: the wheel ships the guide and the templates, whole, and its projects can be updated by both tools."""
 
 import subprocess
 import tarfile
@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from projects import UV, render, run
+from projects import REPOSITORY, UV, commit, render, run
 from trees import contents
+from ws_scaffold import __version__, releases
 
 pytestmark = pytest.mark.slow
+
+SHIPPED = ("template/", "copier.yml", "CHANGELOG.md")
+ADDRESS = "https://github.com/org/ws-scaffold.git"
 
 
 @pytest.fixture(scope="module")
@@ -22,10 +26,21 @@ def built(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the programs of a fresh environment that holds the wheel, and what it needs."""
+    (wheel,) = built.glob("*.whl")
+    folder = tmp_path_factory.mktemp("installed")
+    for command in (("venv", "--quiet", folder), ("pip", "install", "--quiet", "--python", folder, wheel)):
+        done = run(*UV, *command, cwd=folder, timeout=300)
+        assert done.returncode == 0, done.stdout
+    return folder / "bin"
+
+
 def test_wheel_and_sdist_ship_the_template(template: Path, built: Path) -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=template, check=True, capture_output=True, text=True)
     tracked = listed.stdout.split("\0")
-    shipped = {name: (template / name).read_bytes() for name in tracked if name.startswith(("template/", "copier.yml"))}
+    shipped = {name: (template / name).read_bytes() for name in tracked if name.startswith(SHIPPED)}
     assert len(shipped) > 30
 
     (wheel,) = built.glob("*.whl")
@@ -43,16 +58,26 @@ def test_wheel_and_sdist_ship_the_template(template: Path, built: Path) -> None:
     assert {"README.md", "LICENSE", "CHANGELOG.md", "src/ws_scaffold/__init__.py"} <= names
 
 
-def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, built: Path, tmp_path: Path) -> None:
-    """Installed elsewhere, with no checkout in reach."""
-    (wheel,) = built.glob("*.whl")
-    installed = tmp_path / "installed"
-    for command in (("venv", "--quiet", installed), ("pip", "install", "--quiet", "--python", installed, wheel)):
-        done = run(*UV, *command, cwd=tmp_path, timeout=300)
-        assert done.returncode == 0, done.stdout
+def test_version_is_one_number_and_comes_from_one_place(built: Path, installed: Path) -> None:
+    assert [path.name for path in built.glob("*.whl")] == [f"ws_scaffold-{__version__}-py3-none-any.whl"]
+    assert [path.name for path in built.glob("*.tar.gz")] == [f"ws_scaffold-{__version__}.tar.gz"]
+    shown = run(installed / "ws-scaffold", "--version", cwd=installed, env={"PYTHONPATH": ""})
+    assert shown.stdout == f"ws-scaffold {__version__}\n"
+    assert f"v{__version__}" == releases.OWN
+    named = run(
+        "git", "grep", "--files-with-matches", "--fixed-strings", f'"{__version__}"', "--", "src", cwd=REPOSITORY
+    )
+    assert named.stdout == "src/ws_scaffold/__init__.py\n"
 
+
+def test_changelog_says_what_this_version_brings() -> None:
+    assert f"\n## {__version__}\n\n### In your project\n" in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, installed: Path, tmp_path: Path) -> None:
+    """Installed elsewhere, with no checkout in reach."""
     environment = {"PYTHONPATH": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    ours = installed / "bin" / "ws-scaffold"
+    ours = installed / "ws-scaffold"
     done = run(ours, "new", "project", "desk", "--interface", "duplex-websocket", cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stdout
 
@@ -65,3 +90,53 @@ def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, built: 
     done = run(ours, "new", "handler", "feed", cwd=tmp_path / "desk", env=environment)
     assert done.returncode == 0, done.stdout
     assert (tmp_path / "desk/src/desk/ws/feed/handler.py").is_file()
+
+
+def test_project_of_the_wheel_is_updated_by_both_tools_from_the_released_repository(
+    template: Path, installed: Path, tmp_path: Path
+) -> None:
+    """The public address stands for a repository on this machine, which has the tag of this version and a later one."""
+    released, later = tmp_path / "released", "v99.0.0"
+    run("git", "clone", "--quiet", template, released, cwd=tmp_path)
+    run("git", "tag", releases.OWN, cwd=released)
+    for path in (released / "template/interfaces").rglob("*.jinja"):
+        path.write_text(f"{path.read_text()}\n\n# A fix.\n")
+    changelog = released / "CHANGELOG.md"
+    entry = f"# Changelog\n\n## {later[1:]}\n\n### In your project\n\n- A fix.\n\n"
+    changelog.write_text(changelog.read_text().replace("# Changelog\n\n", entry, 1))
+    commit(released, "A fix")
+    run("git", "tag", later, cwd=released)
+
+    environment = {
+        "PYTHONPATH": "",
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{released}.insteadOf",
+        "GIT_CONFIG_VALUE_0": ADDRESS,
+    }
+    ours = installed / "ws-scaffold"
+    for name in ("theirs", "ours"):
+        project = tmp_path / name / "desk"
+        project.parent.mkdir()
+        for arguments in (
+            ("new", "project", "desk", "--defaults"),
+            ("-C", "desk", "new", "handler", "feed", "--defaults"),
+        ):
+            done = run(ours, *arguments, cwd=project.parent, env=environment)
+            assert done.returncode == 0, done.stdout
+        with (project / "src/desk/ws/feed/service.py").open("a") as file:
+            file.write("# mine\n")
+
+    theirs = tmp_path / "theirs/desk"
+    commit(theirs)
+    done = run(installed / "copier", "update", "--defaults", cwd=theirs, env=environment)
+    assert done.returncode == 0, done.stdout
+    assert run(ours, "update", "--check", cwd=tmp_path / "ours/desk", env=environment).returncode == 2
+    done = run(ours, "update", cwd=tmp_path / "ours/desk", env=environment)
+    assert done.returncode == 0, done.stdout
+    assert "99.0.0 brings:\n- A fix.\n" in done.stdout
+
+    assert contents(tmp_path / "ours/desk") == contents(theirs)
+    for name in ("chat", "feed"):
+        assert (theirs / f"src/desk/ws/{name}/handler.py").read_text().endswith("\n# A fix.\n")
+    assert (theirs / "src/desk/ws/feed/service.py").read_text().endswith("# mine\n")

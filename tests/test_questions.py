@@ -2,14 +2,8 @@
 
 import itertools
 import keyword
-import os
-import pty
 import re
-import select
-import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +11,7 @@ import pytest
 import yaml
 
 from projects import HANDLERS, REPOSITORY, questions, render
+from terminal import at_a_terminal, words
 
 
 def state_of(project: Path) -> dict[str, Any]:
@@ -25,10 +20,11 @@ def state_of(project: Path) -> dict[str, Any]:
     return content
 
 
-def test_there_are_thirty_valid_handlers() -> None:
-    assert len(HANDLERS) == 30
+def test_there_are_ninety_four_valid_handlers() -> None:
+    """Ninety, and where a DTO helps, four more."""
+    assert len(HANDLERS) == 94
     per_interface = itertools.groupby(HANDLERS, key=lambda handler: handler["interface"])
-    assert [len(list(handlers)) for _, handlers in per_interface] == [5] * 6
+    assert [len(list(handlers)) for _, handlers in per_interface] == [24, 10, 10, 10, 20, 20]
 
 
 def test_every_question_that_is_asked_has_a_help_text() -> None:
@@ -41,13 +37,20 @@ def test_every_interface_has_its_templates_and_every_template_its_interface() ->
     assert folders == set(questions()["interfaces"]["default"])
     for folder in folders:
         files = {path.name for path in (REPOSITORY / "template" / "interfaces" / folder).iterdir()}
-        assert files == {f"{payload}.py.jinja" for payload in questions()["payload"]["choices"].values()}
+        payloads = [*questions()["payload"]["choices"].values()]
+        details = questions()["interfaces"]["default"][folder]
+        of_a_channel = {"stream": ["channel"]}.get(folder, [f"channel_{payload}" for payload in payloads])
+        forms = payloads + (of_a_channel if details["direction"] != "reply" else [])
+        forms += [] if details["no_dto"] else ["dto"]
+        assert files == {f"{form}.py.jinja" for form in forms}
 
 
 def test_every_question_is_about_a_handler_or_about_the_project() -> None:
     asked = [name for name, question in questions().items() if "handlers is not defined" in str(question.get("when"))]
     assert questions()["guide"]["default"] == asked
-    about_the_project = [name for name, question in questions().items() if "when" not in question]
+    about_the_project = [
+        name for name, question in questions().items() if question.get("when", "") in ("", "{{ has_channels }}")
+    ]
     assert questions()["project"]["default"] == about_the_project
 
 
@@ -63,11 +66,34 @@ def test_readme_has_the_interfaces_of_the_guide() -> None:
 def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "trading-desk", {"project_name": "Trading Desk"})
     state = state_of(project)
-    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "handlers"]
+    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "asyncapi", "handlers"]
     assert state["package_name"] == "trading_desk"
-    assert state["handlers"] == [{"name": "chat", "interface": "listener", "payload": "typed", "transport": "text"}]
-    first = {"name", "interface", "payload", "transport"}
-    assert first <= set(state["handlers"][0])
+    chat = {"name": "chat", "interface": "listener", "payload": "typed", "transport": "text", "guard": "none"}
+    assert state["handlers"] == [chat]
+    assert list(state["handlers"][0]) == list(chat)
+
+
+def test_answers_about_channels_are_kept_where_there_are_some(template: Path, tmp_path: Path) -> None:
+    answers = {"direction": "push", "events": "channel", "channels_backend": "redis", "channels_history": "20"}
+    state = state_of(render(template, tmp_path / "desk", answers))
+    assert list(state)[2:] == [
+        "project_name",
+        "package_name",
+        "asyncapi",
+        "channels_backend",
+        "channels_history",
+        "handlers",
+    ]
+    assert (state["channels_backend"], state["channels_history"]) == ("redis", "20")
+    assert state["handlers"][0]["events"] == "channel"
+
+
+def test_channels_are_in_memory_and_without_a_past_by_default(template: Path, tmp_path: Path) -> None:
+    state = state_of(render(template, tmp_path / "desk", {"direction": "duplex", "events": "channel"}))
+    assert (state["channels_backend"], state["channels_history"]) == ("memory", "0")
+    older = {"handlers": [{"name": "chat", "interface": "stream", "payload": "raw", "transport": "text"}]}
+    state = state_of(render(template, tmp_path / "older", older))
+    assert state["handlers"] == [{**older["handlers"][0], "events": "own", "guard": "none"}]
 
 
 def test_project_is_named_after_its_folder(template: Path, tmp_path: Path) -> None:
@@ -128,6 +154,58 @@ def test_codec_answers_what_it_implies(template: Path, tmp_path: Path) -> None:
             {"codec": "json", "payload": "raw"},
             'codec "json" contradicts payload "raw": a raw message is not encoded at all',
         ),
+        (
+            {"contract": "dto", "payload": "raw", "direction": "push"},
+            'contract "dto" contradicts payload "raw": a raw message has no fields',
+        ),
+        (
+            {"contract": "dto", "codec": "msgpack", "direction": "push"},
+            'contract "dto" contradicts codec "msgpack": Litestar encodes what a DTO passes on as JSON',
+        ),
+        (
+            {"contract": "dto"},
+            (
+                'contract "dto" contradicts interface "listener": '
+                "a function listener with a DTO works in one application of a process only"
+            ),
+        ),
+        (
+            {"contract": "dto", "interface": "listener-class"},
+            (
+                'contract "dto" contradicts interface "listener-class": '
+                "with a DTO, a message that does not fit closes the connection, and no error can be answered"
+            ),
+        ),
+        (
+            {"contract": "dto", "interface": "duplex-websocket"},
+            'contract "dto" contradicts interface "duplex-websocket": Litestar applies no DTO in a loop of your own',
+        ),
+        (
+            {"contract": "dto", "direction": "push", "events": "channel"},
+            (
+                'contract "dto" contradicts events "channel": '
+                "an event is encoded once for all subscribers, not by Litestar for each"
+            ),
+        ),
+        (
+            {"events": "channel", "direction": "reply"},
+            'events "channel" contradicts direction "reply": a handler that only answers sends no events',
+        ),
+        (
+            {"events": "channel", "interface": "websocket"},
+            'events "channel" contradicts direction "reply": a handler that only answers sends no events',
+        ),
+        (
+            {"direction": "push", "events": "channel", "channels_backend": "postgres", "channels_history": "20"},
+            (
+                'channels_history "20" contradicts channels_backend "postgres": NOTIFY keeps no past events; take 0, '
+                "or the backend redis"
+            ),
+        ),
+        (
+            {"direction": "push", "events": "channel", "channels_history": "many"},
+            '"many" is no number of past events: take one from 0 to 1000, such as 20',
+        ),
     ],
 )
 def test_contradiction_is_refused_with_the_reason(
@@ -148,7 +226,8 @@ def test_malformed_handler_name_is_refused_with_a_good_one(template: Path, tmp_p
     ("question", "name", "reason"),
     [
         ("handler_name", "class", "is a Python keyword: take another name, such as my_class"),
-        ("handler_name", "socket", "is a name that Litestar injects: take another one, such as my_socket"),
+        ("handler_name", "socket", "is a name with a meaning of its own here: take another one, such as my_socket"),
+        ("handler_name", "guards", "is a name with a meaning of its own here: take another one, such as my_guards"),
         ("handler_name", "queue", "would hide the module of that name: take another one, such as my_queue"),
         ("package_name", "async", "is a Python keyword: take another name, such as my_async"),
         ("package_name", "litestar", "would hide the module of that name: take another one, such as my_litestar"),
@@ -186,23 +265,7 @@ def test_every_keyword_is_refused() -> None:
 def test_terminal_shows_the_recommended_interface_and_why(template: Path, tmp_path: Path) -> None:
     """Accept every default at a real terminal, but for the direction."""
     command = (sys.executable, "-m", "copier", "copy", "--vcs-ref=HEAD", "-d", "direction=duplex", template, "demo")
-    ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (50, 250))
-    shown = ""
-    with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            if select.select([ours], [], [], 0.5)[0]:
-                try:
-                    shown += os.read(ours, 65536).decode(errors="replace")
-                except OSError:  # the other end is closed
-                    break
-            else:
-                os.write(ours, b"\r")  # it waits for an answer
-        process.kill()
-    os.close(ours)
-    words = " ".join(re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", " ", shown).split())
-    assert "Which of Litestar's interfaces? I recommend duplex-listener." in words
-    assert questions()["interfaces"]["default"]["duplex-listener"]["reason"] in words
+    shown = words(at_a_terminal(command, tmp_path))
+    assert "Which of Litestar's interfaces? I recommend duplex-listener." in shown
+    assert questions()["interfaces"]["default"]["duplex-listener"]["reason"] in shown
     assert state_of(tmp_path / "demo")["handlers"][0]["interface"] == "duplex-listener"

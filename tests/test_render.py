@@ -18,12 +18,19 @@ SHARED = {
     "src/{package}/__init__.py",
     "src/{package}/__main__.py",
     "src/{package}/app.py",
+    "src/{package}/settings.py",
     "src/{package}/ws/__init__.py",
     "src/{package}/ws/socket.py",
     "tests/__init__.py",
     "tests/conftest.py",
+    "tests/test_settings.py",
     "tests/ws/__init__.py",
     "tests/ws/session.py",
+    "tests/ws/test_limits.py",
+}
+OF_A_GUARDED_PROJECT = {
+    "src/{package}/ws/guards.py",
+    "tests/ws/test_guards.py",
 }
 OF_A_HANDLER = {
     "src/{package}/ws/{name}/__init__.py",
@@ -33,6 +40,13 @@ OF_A_HANDLER = {
     "tests/ws/test_{name}.py",
 }
 SCHEMAS = "src/{package}/ws/{name}/schemas.py"
+OF_ASYNCAPI = {
+    "src/{package}/asyncapi.py",
+    "src/{package}/ws/{name}/asyncapi.py",
+    "tests/test_asyncapi.py",
+}
+CHANNELS = "src/{package}/channels.py"
+OF_A_BROKER = {"src/{package}/broker.py", "tests/test_broker.py"}
 
 # What a demanding reader of generated code may still not ask for.
 NOT_ASKED = {
@@ -47,6 +61,8 @@ NOT_ASKED = {
     "PLR2004": "a test is made of expected values",
     "RUF012": "Litestar reads the settings of a listener class from plain attributes",
     "S101": "tests assert, and one type is narrowed so",
+    "S105": "a test knows a token that opens nothing else",
+    "S106": "a test knows a token that opens nothing else",
     "TID252": "inside of a handler imports are relative: renaming it, or the package, touches none",
     "TRY003": "a message may be written where it is raised",
 }
@@ -65,10 +81,16 @@ def assert_formatted(project: Path) -> None:
         assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.parametrize("asyncapi", ["yes", "no"])
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
-def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path: Path, handler: dict[str, str]) -> None:
-    project = render(template, tmp_path / "demo", {"handlers": [handler]})
+def test_every_handler_alone_renders_exactly_its_files(
+    template: Path, tmp_path: Path, handler: dict[str, str], asyncapi: str
+) -> None:
+    project = render(template, tmp_path / "demo", {"asyncapi": asyncapi, "handlers": [handler]})
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
+    expected |= OF_ASYNCAPI if asyncapi == "yes" else set()
+    expected |= OF_A_GUARDED_PROJECT if handler["guard"] == "token" else set()
+    expected |= {CHANNELS} if handler.get("events") == "channel" else set()
     files = {path: content.decode() for path, content in contents(project).items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
@@ -80,20 +102,41 @@ def test_every_handler_alone_renders_exactly_its_files(template: Path, tmp_path:
         assert not text.endswith("\n\n"), path
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("backend", "history"), [("memory", "20"), ("redis", "0"), ("redis", "20"), ("postgres", "0")])
+def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, backend: str, history: str) -> None:
+    answers = {"channels_backend": backend, "channels_history": history}
+    own, shared = (handler | {"name": "feed"} for handler in HANDLERS[:6:5])
+    without = contents(render(template, tmp_path / "without", {**answers, "handlers": [own]}))
+    project = render(template, tmp_path / "demo", {**answers, "package_name": "without", "handlers": [shared]})
+    added = {CHANNELS} | (OF_A_BROKER if backend != "memory" else set())
+    assert set(contents(project)) - set(without) == {path.format(package="without") for path in added}
+    assert_formatted(project)
+    for checker in (
+        ("mypy", "--no-incremental", "--no-error-summary"),
+        ("basedpyright", "--pythonpath", sys.executable),
+    ):
+        done = run(sys.executable, "-m", *checker, cwd=project, timeout=300)
+        assert done.returncode == 0, done.stdout
+
+
 @pytest.mark.parametrize("length", [1, 8, 40])
-@pytest.mark.parametrize("part", [0, 1])
-def test_names_of_any_length_render_to_formatted_files(template: Path, tmp_path: Path, length: int, part: int) -> None:
+@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("asyncapi", ["yes", "no"])
+def test_names_of_any_length_render_to_formatted_files(
+    template: Path, tmp_path: Path, length: int, part: int, asyncapi: str
+) -> None:
     names = ["handler_"[: length - 1] + letter if length < 40 else "x" * 39 + letter for letter in ascii_lowercase]
-    handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::2], names, strict=False)]
+    handlers = [handler | {"name": name} for handler, name in zip(HANDLERS[part::3], names, strict=False)]
     assert {len(handler["name"]) for handler in handlers} == {length}
-    answers = {"project_name": "p" * length, "package_name": "p" * length, "handlers": handlers}
+    answers = {"project_name": "p" * length, "package_name": "p" * length, "asyncapi": asyncapi, "handlers": handlers}
     assert_formatted(render(template, tmp_path / "demo", answers))
 
 
 def test_handlers_are_listed_as_an_import_sorter_lists_them(template: Path, tmp_path: Path) -> None:
     names = ["a10", "a2", "a_1", "a1b", "a", "a02", "b9_10", "b9_9", "bb", "b_b", "socket_x", "z1", "z01x"]
     handlers = [HANDLERS[0] | {"name": name} for name in names]
-    assert_formatted(render(template, tmp_path / "demo", {"handlers": handlers}))
+    assert_formatted(render(template, tmp_path / "demo", {"asyncapi": "yes", "handlers": handlers}))
 
 
 @pytest.mark.slow

@@ -9,13 +9,17 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from projects import HANDLERS, Handler, run
-from serving.client import Client, clients, direction_of
-from serving.server import DEADLINE, Server, path_of, serve
+from serving import ALLOWED, TOKEN
+from serving.client import Client, clients, direction_of, handshake
+from serving.server import DEADLINE, HOST, Server, path_of, serve, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -131,7 +135,7 @@ def test_client_that_stops_reading_and_stays_is_given_up(server: Server) -> None
             # Nothing was given up because the client had left: none has.
             assert [client.name for client in opened if client.is_connected()] == NAMES
 
-    server.begin("flood", send_timeout)
+    server.begin("flood", send_timeout=send_timeout)
     asyncio.run(scenarios())
     server.settle(NAMES)
     assert_failed(server)
@@ -232,6 +236,130 @@ def test_what_a_client_of_a_push_handler_sends_is_ignored(server: Server) -> Non
     assert_failed(server)
 
 
+# Who may connect -----------------------------------------------------------------------------------------------------
+
+
+def test_handshake_is_refused_and_nothing_is_touched(server: Server) -> None:
+    """A browser sends what this client sends: it cannot set the header, and names its page's origin."""
+    right = {"additional_headers": {"Authorization": f"Bearer {TOKEN}"}, "subprotocols": None}
+    no_token: list[dict[str, Any]] = [
+        {"subprotocols": None},
+        {"subprotocols": ["bearer"]},
+        {"subprotocols": ["bearer", TOKEN[:-1]]},
+        {"subprotocols": None, "additional_headers": {"Authorization": "Bearer wrong"}},
+        {"subprotocols": None, "additional_headers": {"Authorization": "Basic " + TOKEN}},
+    ]
+    foreign: list[dict[str, Any]] = [
+        {**right, "origin": f"http://other.example:{server.port}"},
+        {**right, "origin": f"https://{HOST}:{server.port}"},
+        {**right, "origin": "null"},
+    ]
+
+    async def problem(handler: Handler, options: dict[str, Any]) -> str:
+        try:
+            async with handshake(server.port, handler, **options):
+                return f"{handler['name']} accepts {options}"
+        except InvalidStatus as refused:
+            return "" if refused.response.status_code == 403 else f"{handler['name']}: {refused}"
+
+    async def scenario() -> None:
+        for handler in HANDLERS:
+            attempts = (no_token if handler["guard"] == "token" else []) + foreign
+            problems = await asyncio.gather(*(problem(handler, options) for options in attempts))
+            assert not list(filter(None, problems))
+
+    server.begin()
+    asyncio.run(scenario())
+    server.settle([])
+    assert_failed(server)
+
+
+def test_handshake_is_accepted_from_who_may_connect(server: Server) -> None:
+    header = {"Authorization": f"Bearer {TOKEN}"}
+    attempts: list[tuple[dict[str, Any], str | None]] = [
+        ({"additional_headers": header, "subprotocols": None}, None),
+        ({"additional_headers": header, "subprotocols": None, "origin": f"http://{HOST}:{server.port}"}, None),
+        ({"subprotocols": ["bearer", TOKEN], "origin": ALLOWED}, "bearer"),
+    ]
+
+    async def scenario() -> None:
+        for handler in HANDLERS:
+            for options, chosen in attempts:
+                async with handshake(server.port, handler, **options) as connection:
+                    assert connection.subprotocol == (chosen if handler["guard"] == "token" else None)
+                    await Client(handler, connection).exchange()
+
+    server.begin()
+    asyncio.run(scenario())
+    server.settle(NAMES * len(attempts))
+    assert_failed(server)
+    assert TOKEN not in server.output.read_text()
+
+
+def test_page_can_ask_why_it_was_refused(server: Server) -> None:
+    def ask(**headers: str) -> tuple[int, bytes]:
+        connection = HTTPConnection(HOST, server.port, timeout=DEADLINE)
+        try:
+            connection.request("GET", "/ws", headers=headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    assert ask(Authorization=f"Bearer {TOKEN}") == (204, b"")
+    assert ask(Authorization="Bearer wrong") == (401, b'{"status_code":401,"detail":"wrong token"}')
+    status, content = ask(Authorization=f"Bearer {TOKEN}", Origin="https://other.example")
+    assert status == 403
+    assert b"pages of this origin may not connect" in content
+
+
+# What one client may take --------------------------------------------------------------------------------------------
+
+
+def test_message_larger_than_the_limit_closes(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        await client.exchange()
+        await client.connection.send("x" * 1001, text=client.is_text)
+        assert await client.closed() == (1009, "a message may have 1000 bytes")
+
+    server.begin(max_message_size=1000)
+    meet(server, scenario)
+    assert_failed(server)
+
+
+def test_idle_client_is_closed(server: Server) -> None:
+    async def scenario(client: Client) -> None:
+        if client.is_answered:
+            await client.send("hello")
+            await client.receive_answer()
+        assert await client.closed() == (3008, "nothing was received or sent for too long")
+
+    server.begin("silence", idle_timeout=0.5)
+    meet(server, scenario)
+    assert_failed(server)
+
+
+def test_client_that_is_one_too_many_is_closed_and_takes_the_next_free_place(server: Server) -> None:
+    def places_taken() -> list[str]:
+        return [name for name, counts in server.counts()["handlers"].items() if counts["held"] > 1]
+
+    async def scenario() -> None:
+        async with clients(server.port, HANDLERS * 2) as opened, clients(server.port, HANDLERS) as too_many:
+            for client in too_many:
+                assert await client.closed() == (1013, "2 connections are all that this handler takes")
+            await play(Client.exchange, opened)
+            for client in opened[: len(HANDLERS)]:
+                await client.connection.close()
+            await asyncio.to_thread(wait_until, places_taken, server.log)
+            async with clients(server.port, HANDLERS) as again:
+                await play(Client.exchange, again)
+
+    server.begin(max_connections=2)
+    asyncio.run(scenario())
+    server.settle(NAMES * 3)
+    assert_failed(server)
+
+
 # What a service may do -----------------------------------------------------------------------------------------------
 
 
@@ -312,11 +440,19 @@ def test_granian_shuts_down_without_waiting_for_anybody(everything: Path, tmp_pa
 def test_project_runs_as_generated(kind: str, everything: Path, tmp_path: Path) -> None:
     async def scenario(server: Server) -> None:
         async with clients(server.port, HANDLERS) as opened:
-            await play(Client.exchange, opened)
+            await play(Client.exchange_alone, opened)
 
     with serve(kind, everything, tmp_path / "output") as server:
         asyncio.run(scenario(server))
         assert_failed(server)
+
+
+def test_setting_that_cannot_be_ends_the_start_in_a_sentence(everything: Path) -> None:
+    environ = {"EVERYTHING_IDLE_TIMEOUT": "soon", "PYTHONPATH": "src"}
+    done = run(sys.executable, "-m", "everything", cwd=everything, timeout=DEADLINE, env=environ)
+    sentence = 'EVERYTHING_IDLE_TIMEOUT is "soon", but takes a number of seconds, or 0 for never'
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (2, f"everything: error: {sentence}")
+    assert "Traceback" not in done.stdout
 
 
 def test_message_that_is_too_large_closes(generated_server: Server) -> None:
@@ -337,9 +473,15 @@ def test_commands_of_the_readme_work(everything: Path, generated_server: Server)
     _, _, section = (everything / "README.md").read_text().partition("\n### Try them\n")
     section, _, _ = section.partition("\n## ")
     commands = re.findall(r"^uv run .*?^'$", section, re.MULTILINE | re.DOTALL)
-    tried = [command.partition("/ws/")[2].partition('"')[0].replace("-", "_") for command in commands]
-    directions = {handler["name"]: direction_of(handler) for handler in HANDLERS}
-    assert sorted(tried) == sorted(directions)
+    tried = [re.split('[/"]', command.partition("/ws/")[2])[0].replace("-", "_") for command in commands]
+    handlers = {handler["name"]: handler for handler in HANDLERS}
+    assert sorted(tried) == sorted(handlers)
+
+    def expected(handler: Handler) -> tuple[str, ...]:
+        """Return what the command prints, as far as it is known."""
+        if handler.get("events") == "channel":
+            return ("nothing was published" if direction_of(handler) == "push" else "hello",)
+        return {"push": ("event",), "reply": ("hello",), "duplex": ("event", "hello")}[direction_of(handler)]
 
     def problem(name: str, command: str) -> str:
         """Run the command as in the project's environment, and return what it does if that is not what it should do."""
@@ -347,10 +489,12 @@ def test_commands_of_the_readme_work(everything: Path, generated_server: Server)
             *shlex.split(command.removeprefix("uv run ").replace(":8000/", f":{generated_server.port}/")),
             cwd=everything,
             timeout=DEADLINE,
-            env={"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])},
+            env={
+                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+                "EVERYTHING_TOKEN": TOKEN,
+            },
         )
-        printed = {"push": ("event",), "reply": ("hello",), "duplex": ("event", "hello")}[directions[name]]
-        works = done.returncode == 0 and all(word in done.stdout for word in printed)
+        works = done.returncode == 0 and all(word in done.stdout for word in expected(handlers[name]))
         return "" if works and "Warning" not in done.stdout else f"{command}\n{done.stdout}"
 
     with ThreadPoolExecutor(2) as pool:

@@ -16,7 +16,7 @@ from trees import contents
 UNDO = "  try: undo the last change to it, for example with git\n"
 LATER = "  try: update ws-scaffold: a later version has written it\n"
 
-HEAD = "_commit: v0.1.0\n_src_path: gh:org/ws-scaffold\nproject_name: desk\npackage_name: desk\n"
+HEAD = "_commit: v0.1.0\n_src_path: gh:org/ws-scaffold\nproject_name: desk\npackage_name: desk\nasyncapi: 'yes'\n"
 CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
 
 
@@ -73,14 +73,16 @@ def test_package_name_cannot_lead_out_of_the_project(command: Command, project: 
 def test_older_state_gets_the_defaults_of_what_it_lacks(command: Command, project: Path) -> None:
     command("change", "handler", "chat", "--transport", "binary")
     path = project / ".copier-answers.yml"
-    path.write_text(path.read_text().replace("  codec: json\n", ""))
+    path.write_text(path.read_text().replace("  codec: json\n", "").replace("  guard: none\n", ""))
     before = contents(project)
     assert command("new", "handler", "feed", "--defaults")[0] == 0
     assert {path for path in before if contents(project)[path] != before[path]} == {
         ".copier-answers.yml",
         "README.md",
         "src/desk/ws/__init__.py",
+        "tests/ws/test_limits.py",
     }
+    assert [handler["guard"] for handler in handlers_of(project)] == ["none", "none"]
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def test_version_that_cannot_be_reached_is_an_error_with_a_way_out(
     assert err.startswith(
         f"ws-scaffold: Version {state['_commit']} of the template cannot be fetched from {checkout}: fatal: "
     )
-    assert err.endswith("\n  try: connect and try again, or copier update to a version that can be reached\n")
+    assert err.endswith("\n  try: connect and try again, or take a version that can be reached\n")
     assert contents(copied) == before
 
 

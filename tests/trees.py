@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ws_scaffold.cli import main
+from ws_scaffold.tree import OWN_FOLDER
 
 Tree = dict[str, tuple[int, bytes]]
 """The mode of everything below a folder, and what a file holds, by its path."""
 
 
 def tree(folder: Path) -> Tree:
-    """Return what is below a folder, empty folders too, but for git's own."""
+    """Return what is below a folder, empty folders too, but for what git and the command keep for themselves."""
     found: Tree = {}
     for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != ".git"]
+        folders[:] = [name for name in folders if name not in {".git", OWN_FOLDER}]
         for path in (Path(parent, name) for name in (*folders, *names)):
             found[path.relative_to(folder).as_posix()] = (
                 path.stat().st_mode,

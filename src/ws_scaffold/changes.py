@@ -1,16 +1,17 @@
-"""What the commands do to a project's state; the rest is one merge."""
+"""What the commands do to a project's state, and the version of its template; the rest is one merge."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ws_scaffold import __version__
+from ws_scaffold import releases
+from ws_scaffold.changelog import News, news
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide
-from ws_scaffold.merge import Plan, Tree, Versions, plan
-from ws_scaffold.project import SOURCE
+from ws_scaffold.merge import Plan, Versions, plan
 from ws_scaffold.render import Project, State
+from ws_scaffold.tree import Tree
 
 DECIDING = frozenset({"direction", "control", "interface"})
 """The answers of which each may lead to another interface."""
@@ -42,15 +43,26 @@ class Change:
     again: list[str]
     """The arguments that would have asked nothing."""
     renamed: dict[str, str] = field(default_factory=dict)
+    old_guide: Guide | None = None
+    """The guide of the old state, where that is of another version of the template."""
+    news: list[News] = field(default_factory=list)
+    """What the new version brings."""
 
     def plan(self, root: Path, *, force: bool) -> Plan:
         """Return what it does to the files of a project."""
         if self.old == self.new:
             return Plan(())
         new = Project(self.guide, self.new)
-        old = None if self.old is None else Project(self.guide, self.old)
+        old = None if self.old is None else Project(self.old_guide or self.guide, self.old)
         same = old.same(new) if old else set()
-        versions = Versions(old.render(same) if old else {}, new.render(same), new.places, self.renamed)
+        versions = Versions(
+            base=old.render(same) if old else {},
+            theirs=new.render(same),
+            whole_base=old.render if old else dict,
+            places=new.places,
+            renamed=self.renamed,
+            other_template=self.old_guide is not None,
+        )
         return plan(Tree(root), versions, force=force)
 
 
@@ -59,18 +71,23 @@ def new_project(guide: Guide, folder: Path, given: Answers, ask: Ask | None) -> 
     if ENTRY_NAME in given:
         given = {**given, ENTRY_NAME: spelled(given[ENTRY_NAME])}
     answers = guide.resolve(given, folder=folder.resolve().name, ask=ask)
-    about = {name: answers[name] for name in guide.names("project")}
+    about = guide.about(answers)
     entry = guide.entry(answers)
-    state = {"_commit": f"v{__version__}", "_src_path": SOURCE, **about, "handlers": [entry]}
+    state = {"_commit": releases.OWN, "_src_path": releases.SOURCE, **about, "handlers": [entry]}
     return Change(guide, None, state, ["new", "project", str(folder), *flags({**about, **guide.answers_of(entry)})])
 
 
 def _about(guide: Guide, state: State) -> Answers:
-    return {name: state[name] for name in guide.names("project")}
+    return {name: state[name] for name in guide.names("project") if name in state}
 
 
-def _with(state: State, entries: Sequence[Answers]) -> State:
-    return {**state, "handlers": list(entries)}
+def _with(guide: Guide, state: State, entries: Sequence[Answers], about: Answers | None = None) -> State:
+    """Return a state with other handlers, and with what is asked about a project that has those."""
+    kept = {"_commit": state.get("_commit"), "_src_path": state["_src_path"]}
+    known = {**_about(guide, state), **(about or {})}
+    if not all(map(guide.always_asks, guide.names("project"))):
+        known = guide.about(guide.resolve({**known, "handlers": list(entries)}))
+    return {key: value for key, value in kept.items() if value is not None} | known | {"handlers": list(entries)}
 
 
 def _find(state: State, name: str) -> Answers:
@@ -87,7 +104,8 @@ def new_handler(guide: Guide, state: State, name: str | None, given: Answers, as
     if name is None and ask is None:
         raise UsageError("The new handler has no name.", "ws-scaffold new handler NAME")
     named = {} if name is None else {ENTRY_NAME: spelled(name)}
-    entry = guide.entry(guide.resolve({**_about(guide, state), **named, **given}, ask=ask))
+    answers = guide.resolve({**_about(guide, state), **named, **given}, ask=ask)
+    entry = guide.entry(answers)
     again = ["new", "handler", entry["name"], *flags(kept(entry))]
     if entry in state["handlers"]:
         return Change(guide, state, state, again)
@@ -96,7 +114,7 @@ def new_handler(guide: Guide, state: State, name: str | None, given: Answers, as
             f'There is a handler "{entry["name"]}" already, with other answers; nothing was written.',
             f"ws-scaffold change handler {entry['name']}",
         )
-    return Change(guide, state, _with(state, [*state["handlers"], entry]), again)
+    return Change(guide, state, _with(guide, state, [*state["handlers"], entry], guide.about(answers)), again)
 
 
 def change_handler(guide: Guide, state: State, name: str, given: Answers, ask: Ask | None) -> Change:
@@ -107,9 +125,27 @@ def change_handler(guide: Guide, state: State, name: str, given: Answers, ask: A
     settled = {**_about(guide, state), ENTRY_NAME: old["name"], **given}
     if given and not DECIDING & set(given):
         settled["interface"] = old["interface"]
-    entry = guide.entry(guide.resolve(settled, preferred=guide.implied(old), ask=None if given else ask))
+    answers = guide.resolve(settled, preferred=guide.implied(old), ask=None if given else ask)
+    entry = guide.entry(answers)
     entries = [entry if it is old else it for it in state["handlers"]]
-    return Change(guide, state, _with(state, entries), ["change", "handler", old["name"], *flags(kept(entry))])
+    again = ["change", "handler", old["name"], *flags(kept(entry))]
+    return Change(guide, state, _with(guide, state, entries, guide.about(answers)), again)
+
+
+def change_project(guide: Guide, state: State, given: Answers, ask: Ask | None) -> Change:
+    """Put other answers about the project into a state; what is not answered stays, where it still fits."""
+    if not given and ask is None:
+        raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change project --help lists them")
+    old = _about(guide, state)
+    settled = {**(old if given else {}), **given, "handlers": state["handlers"]}
+    answers = guide.resolve(settled, preferred=old, ask=None if given else ask)
+    about = guide.about(answers)
+    if unasked := [name for name in given if name not in about]:
+        raise UsageError(
+            f"{unasked[0]} is not asked about this project: none of its handlers needs it.",
+            "ws-scaffold list shows what there is",
+        )
+    return Change(guide, state, _with(guide, state, state["handlers"], about), ["change", "project", *flags(about)])
 
 
 def rename_handler(guide: Guide, state: State, name: str, new_name: str) -> Change:
@@ -124,10 +160,67 @@ def rename_handler(guide: Guide, state: State, name: str, new_name: str) -> Chan
     if entry["name"] in names - {old["name"]}:
         raise ScaffoldError(f'There is a handler "{entry["name"]}" already; nothing was written.', "take another name")
     entries = [entry if it is old else it for it in state["handlers"]]
-    return Change(guide, state, _with(state, entries), again, {old["name"]: entry["name"]})
+    return Change(guide, state, _with(guide, state, entries), again, {old["name"]: entry["name"]})
 
 
 def remove_handler(guide: Guide, state: State, name: str) -> Change:
     """Take an entry out; it may be gone already."""
     entries = [entry for entry in state["handlers"] if entry["name"] != spelled(name)]
-    return Change(guide, state, _with(state, entries), ["remove", "handler", spelled(name)])
+    return Change(guide, state, _with(guide, state, entries), ["remove", "handler", spelled(name)])
+
+
+def update(old_guide: Guide, state: State, to: str | None, given: Answers, ask: Ask | None) -> Change:
+    """Bring a project to another version of the template; it may be of that version already.
+
+    Only what no answer is known to is asked.
+    """
+    source, old = state["_src_path"], _version(state)
+    new, folder = releases.described(source, to or releases.newest(source) or "HEAD")
+    if new == old:
+        return Change(old_guide, state, state, ["update", "--to", new])
+    ranks = releases.rank(old), releases.rank(new)
+    if ranks[0] and ranks[1] and ranks[1] < ranks[0]:
+        raise UsageError(
+            f"{new} is older than {old}, which the project is of: an update only goes forward.",
+            "undo the commit of the update, for example with git revert",
+        )
+    guide = Guide(folder)
+    names = guide.names("project")
+    if unknown := [name for name in given if name not in names]:
+        raise UsageError(f'{new} asks nothing about a project that is called "{unknown[0]}".', ", ".join(names))
+    known = {**_about(guide, state), **given, "handlers": state["handlers"]}
+    try:
+        answers = guide.resolve(known, ask=ask)
+    except UsageError as error:
+        error.hint = "ws-scaffold update --data NAME=ANSWER takes another answer"
+        raise
+    about = guide.about(answers)
+    entries = [it["state"] for it in answers["websockets"]]
+    again = ["update", "--to", new]
+    for name, answer in about.items():
+        if name in given or name not in state:
+            again += ["--data", f"{name}={answer}"]
+    new_state = {"_commit": new, "_src_path": source, **about, "handlers": entries}
+    return Change(guide, state, new_state, again, old_guide=old_guide, news=news(folder, old, new))
+
+
+def _version(state: State) -> str:
+    commit: str | None = state.get("_commit")
+    if commit is None:
+        raise ScaffoldError(
+            f"The project's template was {state['_src_path']}, which keeps no versions.",
+            "copier recopy makes a project of a template that is under version control",
+        )
+    return commit
+
+
+def newer_version(state: State) -> tuple[str, str, bool]:
+    """Return the version that a project is of, the newest that there is, and whether that is a newer one."""
+    old = _version(state)
+    source = state["_src_path"]
+    newest = releases.newest(source)
+    if newest is None:
+        newest, _ = releases.described(source, "HEAD")
+    ranks = releases.rank(old), releases.rank(newest)
+    newer = ranks[0] < ranks[1] if ranks[0] and ranks[1] else old != newest
+    return old, newest, newer

@@ -2,6 +2,7 @@
 
 # PYTHON_ARGCOMPLETE_OK
 import argparse
+import contextlib
 import difflib
 import json
 import os
@@ -15,14 +16,17 @@ from typing import Any, NoReturn
 import jinja2
 
 from ws_scaffold import __version__, changes
+from ws_scaffold.changelog import News
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide, ask_at_the_terminal
-from ws_scaffold.merge import Plan, Step, Tree, apply, interrupted, resume, unresolved
+from ws_scaffold.journal import apply, forget_update, interrupted, remember, resume, undoing
+from ws_scaffold.merge import Plan, Step, unresolved
 from ws_scaffold.places import own_template
 from ws_scaffold.project import check_state, find_root, load_state, locked, template_of
 from ws_scaffold.render import Project, State
+from ws_scaffold.tree import Tree
 
-DONE, COULD_NOT = 0, 1
+DONE, COULD_NOT, NEWER = 0, 1, 2
 
 COLOURS = {"create": 32, "update": 32, "move": 32, "merge": 33, "replace": 31, "delete": 31, "conflict": 31}
 SHELLS = ("bash", "zsh", "fish")
@@ -88,6 +92,10 @@ def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParse
     _add_answers(change, guide, about_handler)
     _add_options(change, asks=True)
 
+    change_project = command("change", "project", "Change answers about the project")
+    _add_answers(change_project, guide, guide.names("project"))
+    _add_options(change_project, asks=True)
+
     rename = command("rename", "handler", "Call a handler something else")
     _add_handler(rename)
     rename.add_argument("new_name", help="what it will be called")
@@ -96,6 +104,18 @@ def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParse
     remove = command("remove", "handler", "Remove a handler")
     _add_handler(remove)
     _add_options(remove, asks=False)
+
+    update = commands.add_parser("update", help="Bring the project to a later version of the template")
+    instead = update.add_mutually_exclusive_group()
+    instead.add_argument("--to", metavar="VERSION", help="the version: a tag, a branch or a commit; else the newest")
+    instead.add_argument("--check", action="store_true", help="only say whether there is a newer version; 2 if so")
+    instead.add_argument(
+        "--abort", action="store_true", help="bring back all files as they were before the last update"
+    )
+    update.add_argument(
+        "--data", action="append", default=[], metavar="NAME=ANSWER", help="answer a question about the project"
+    )
+    _add_options(update, asks=True)
 
     _add_options(
         commands.add_parser("list", help="Show the handlers, and why they are what they are"), asks=False, writes=False
@@ -133,6 +153,18 @@ def _ask(options: argparse.Namespace) -> Ask | None:
     return ask_at_the_terminal
 
 
+def _data(options: argparse.Namespace) -> Answers:
+    """Return the answers to questions that this version may not know.
+
+    Raises:
+        UsageError: one is not of the form NAME=ANSWER.
+    """
+    for item in options.data:
+        if "=" not in item:
+            raise UsageError(f'"{item}" answers no question.', "--data NAME=ANSWER")
+    return dict(item.split("=", 1) for item in options.data)
+
+
 def _open(root: Path) -> tuple[Guide, State]:
     state = load_state(root)
     guide = Guide(template_of(state))
@@ -142,19 +174,25 @@ def _open(root: Path) -> tuple[Guide, State]:
 
 def _change(options: argparse.Namespace, root: Path) -> changes.Change:
     """Return what a command line does to the state of a project."""
-    if options.noun == "project":
+    noun = getattr(options, "noun", None)
+    if (options.command, noun) == ("new", "project"):
         guide = Guide(own_template())
         return changes.new_project(guide, options.name, _given(options, guide), _ask(options))
     guide, state = _open(root)
-    match options.command:
-        case "new":
-            return changes.new_handler(guide, state, options.name, _given(options, guide), _ask(options))
-        case "change":
-            return changes.change_handler(guide, state, options.name, _given(options, guide), _ask(options))
-        case "rename":
-            return changes.rename_handler(guide, state, options.name, options.new_name)
+    match options.command, noun:
+        case "new", _:
+            change = changes.new_handler(guide, state, options.name, _given(options, guide), _ask(options))
+        case "change", "project":
+            change = changes.change_project(guide, state, _given(options, guide), _ask(options))
+        case "change", _:
+            change = changes.change_handler(guide, state, options.name, _given(options, guide), _ask(options))
+        case "rename", _:
+            change = changes.rename_handler(guide, state, options.name, options.new_name)
+        case "remove", _:
+            change = changes.remove_handler(guide, state, options.name)
         case _:
-            return changes.remove_handler(guide, state, options.name)
+            change = changes.update(guide, state, options.to, _data(options), _ask(options))
+    return change
 
 
 @dataclass(frozen=True)
@@ -165,12 +203,15 @@ class Outcome:
     plan: Plan
     written: bool
     again: str
+    """The command that would have asked nothing, where it would do the same once more."""
     next: str
     """The command to go on with, if there is an obvious one."""
     completed: list[Step]
     """What an interrupted run had left to do."""
     unresolved: list[str]
     """The files that still hold the conflicts of an earlier run; known where nothing changes."""
+    news: list[News]
+    """What another version of the template has brought."""
 
     @property
     def conflicts(self) -> list[str]:
@@ -178,11 +219,9 @@ class Outcome:
         return [*self.plan.conflicts, *self.unresolved]
 
 
-def _run(options: argparse.Namespace) -> Outcome:
-    """Plan a change, and write it unless told not to."""
-    root = (
-        (options.folder / options.name).resolve() if options.noun == "project" else find_root(options.folder.resolve())
-    )
+@contextlib.contextmanager
+def _opened(root: Path, options: argparse.Namespace) -> Iterator[tuple[Tree, list[Step]]]:
+    """Give a project to one command for as long as the block runs, and complete what was interrupted before it."""
     with locked(root):
         tree = Tree(root)
         if options.dry_run and interrupted(tree):
@@ -192,22 +231,53 @@ def _run(options: argparse.Namespace) -> Outcome:
             )
         completed = resume(tree)
         try:
-            change = _change(options, root)
-            planned = change.plan(root, force=options.force)
+            yield tree, completed
         except ScaffoldError as error:
             if completed:
                 error.message = f"{error.message} But before that, an interrupted run was completed."
             raise
+
+
+def _again(options: argparse.Namespace, arguments: Sequence[str]) -> str:
+    where = [] if options.folder == Path() else ["-C", str(options.folder)]
+    return shlex.join(["ws-scaffold", *where, *arguments])
+
+
+def _next(options: argparse.Namespace, planned: Plan) -> str:
+    if options.command == "update" and planned.conflicts:
+        return f"resolve them, or {_again(options, ['update', '--abort'])}"
+    if options.command == "new" and options.noun == "project":
+        return f"cd {shlex.quote(str(options.folder / options.name))} && uv run pytest"
+    return ""
+
+
+def _run(options: argparse.Namespace) -> Outcome:
+    """Plan a change, and write it unless told not to."""
+    is_new = options.command == "new" and options.noun == "project"
+    root = (options.folder / options.name).resolve() if is_new else find_root(options.folder.resolve())
+    with _opened(root, options) as (tree, completed):
+        change = _change(options, root)
+        planned = change.plan(root, force=options.force)
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
         if written:
+            if options.command == "update" and planned.changes:
+                remember(tree, planned)
             apply(tree, planned)
         left = [] if planned.changes and not completed else unresolved(tree)
-    where = [] if options.folder == Path() else ["-C", str(options.folder)]
-    again = shlex.join(["ws-scaffold", *where, *change.again])
-    following = ""
-    if options.noun == "project":
-        following = f"cd {shlex.quote(str(options.folder / options.name))} && uv run pytest"
-    return Outcome(root, planned, written, again, following, completed, left)
+    again = _again(options, change.again)
+    return Outcome(root, planned, written, again, _next(options, planned), completed, left, change.news)
+
+
+def _abort(options: argparse.Namespace) -> Outcome:
+    """Bring back what the last update has changed, unless told not to."""
+    root = find_root(options.folder.resolve())
+    with _opened(root, options) as (tree, completed):
+        planned = undoing(tree)
+        if not options.dry_run:
+            apply(tree, planned)
+            forget_update(tree)
+        left = unresolved(tree)
+    return Outcome(root, planned, not options.dry_run, "", "", completed, left, [])
 
 
 def _difference(step: Step) -> str:
@@ -237,14 +307,24 @@ def _lines(outcome: Outcome, *, dry_run: bool) -> Iterator[str]:
                 yield difference.rstrip("\n")
     if not outcome.plan.changes and not outcome.completed:
         yield "nothing changes: it is so already"
+    yield from _remarks(outcome)
+    if outcome.next and outcome.written:
+        yield f"next: {outcome.next}"
+    if outcome.again:
+        yield f"the same, without being asked: {outcome.again}"
+
+
+def _remarks(outcome: Outcome) -> Iterator[str]:
+    """Yield what is to be said about all files together."""
+    yield from (f"note: {note}" for note in outcome.plan.notes)
+    for brought in outcome.news:
+        yield f"{brought.version} brings:"
+        yield from (f"- {item}" for item in brought.items)
     if outcome.conflicts:
         count = "1 file" if len(outcome.conflicts) == 1 else f"{len(outcome.conflicts)} files"
         yield f"{count} with conflicts: " + ("resolve the markers" if outcome.written else "nothing was written")
     elif not outcome.written:
         yield "nothing was written: a dry run"
-    if outcome.next and outcome.written:
-        yield f"next: {outcome.next}"
-    yield f"the same, without being asked: {outcome.again}"
 
 
 def _document(outcome: Outcome) -> Answers:
@@ -262,6 +342,8 @@ def _document(outcome: Outcome) -> Answers:
         "conflicts": outcome.conflicts,
         "completed": shown(outcome.completed),
         "files": shown(outcome.plan.steps),
+        "notes": list(outcome.plan.notes),
+        "news": [{"version": brought.version, "items": brought.items} for brought in outcome.news],
         "command": outcome.again,
     }
 
@@ -274,12 +356,14 @@ def _list(options: argparse.Namespace) -> None:
     guide, state = _open(find_root(options.folder.resolve()))
     handlers = Project(guide, state).handlers.values()
     if options.as_json:
-        keys = ("name", "interface", "direction", "payload", "transport", "reason")
-        _print_json({"handlers": [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]})
+        keys = ("name", "interface", "direction", "payload", "transport", "events", "guard", "reason")
+        listed = [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]
+        _print_json({"handlers": listed})
         return
     width = max((len(it["name"]) for it in handlers), default=0)
     for it in handlers:
-        sys.stdout.write(f"{it['name']:{width}}  /ws{it['path']}  {it['interface']}, {it['message']}\n")
+        about = f"{it['interface']}, {it['message']}, for {it['who']}"
+        sys.stdout.write(f"{it['name']:{width}}  /ws{it['path']}  {about}\n")
         sys.stdout.write(f"{'':{width}}  {it['reason']}\n")
     if not handlers:
         sys.stdout.write("no handlers; ws-scaffold new handler NAME adds one\n")
@@ -287,7 +371,10 @@ def _list(options: argparse.Namespace) -> None:
 
 def _advise(options: argparse.Namespace) -> None:
     guide = Guide(own_template())
-    settled = {**dict.fromkeys(guide.names("project"), "demo"), ENTRY_NAME: "chat"}
+    named = [
+        name for name in guide.names("project") if guide.always_asks(name) and not guide.questions[name].get("choices")
+    ]
+    settled = {**dict.fromkeys(named, "demo"), ENTRY_NAME: "chat"}
     answers = guide.resolve({**settled, **_given(options, guide)}, ask=_ask(options))
     entry = changes.kept(guide.entry(answers))
     (handler,) = answers["websockets"]
@@ -297,6 +384,18 @@ def _advise(options: argparse.Namespace) -> None:
     else:
         chosen = f"{entry['interface']}: {handler['litestar']}, {handler['message']}"
         sys.stdout.write(f"{chosen}\n{handler['reason']}\n{again}\n")
+
+
+def _check(options: argparse.Namespace) -> int:
+    _, state = _open(find_root(options.folder.resolve()))
+    project, newest, newer = changes.newer_version(state)
+    if options.as_json:
+        _print_json({"project": project, "newest": newest, "newer": newer})
+    elif newer:
+        sys.stdout.write(f"{newest} is there, and the project is of {project}\nnext: {_again(options, ['update'])}\n")
+    else:
+        sys.stdout.write(f"the project is of {project}: there is nothing newer\n")
+    return NEWER if newer else DONE
 
 
 def _complete(shell: str) -> None:
@@ -313,8 +412,10 @@ def _dispatch(options: argparse.Namespace) -> int:
             _advise(options)
         case "completion":
             _complete(options.shell)
+        case "update" if options.check:
+            return _check(options)
         case _:
-            outcome = _run(options)
+            outcome = _abort(options) if getattr(options, "abort", False) else _run(options)
             if options.as_json:
                 _print_json(_document(outcome))
             else:

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 
 OURS, MIDDLE, THEIRS = b"<<<<<<< ours", b"=======", b">>>>>>> theirs"
 
-MARKER = re.compile(rb"^(?:" + OURS + rb"|" + THEIRS + rb")\r?$", re.MULTILINE)
+MARKER = re.compile(rb"^(?:<{7}|>{7}) ", re.MULTILINE)
 
 Lines = Sequence[bytes]
 

@@ -231,6 +231,14 @@ class Guide:
             context[name] = answer
         return context
 
+    def always_asks(self, name: str) -> bool:
+        """Whether a question is asked whatever the other answers are."""
+        return "when" not in self.questions[name]
+
+    def about(self, context: Answers) -> Answers:
+        """Return what a state keeps of the answers about the project: those to questions that are not left out."""
+        return {name: context[name] for name in self.names("project") if Question(self, name, context).asked}
+
     def entry(self, context: Answers) -> Answers:
         """Return what `handlers` keeps of the answers about one handler."""
         (only,) = context["websockets"]

@@ -1,34 +1,23 @@
 """The one operation: what the user has made of the base, with the changes that lead from base to theirs.
 
-Base is the old state rendered, theirs the new state rendered, ours what is on disk. A `Plan` is made in memory, shown,
-and applied as a whole; an application that was interrupted is completed by the next command.
+Base is the old state rendered, theirs the new state rendered, ours what is on disk. A `Plan` is made in memory: shown,
+and carried out as a whole by the journal.
 """
 
-import base64
-import contextlib
-import difflib
-import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
 
 from ws_scaffold import diff3
 from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.formatting import PYPROJECT, Formatter, differ, find_ruff
+from ws_scaffold.moves import SIMILAR, Elsewhere, moved_folders, pairs, respelling, similarity
 from ws_scaffold.render import ANSWERS_FILE, Files, Rendered
+from ws_scaffold.tree import Tree
 
-JOURNAL = ".ws-scaffold-journal"
-"""What an application still has to write. It is there only while one runs, or after one was killed."""
-
-CACHES = frozenset({"__pycache__"})
-"""What a folder may hold and still be as good as empty."""
-
-NOT_OURS = CACHES | {".git", ".mypy_cache", ".nox", ".pytest_cache", ".ruff_cache", ".tox", ".venv", "node_modules"}
-"""Folders that nobody keeps a project's files in."""
-
-SIMILAR = 0.5
 WORD = re.compile(rb"\w+")
 
 CHANGING = frozenset({"create", "update", "merge", "conflict", "replace", "delete", "move"})
@@ -49,7 +38,10 @@ class Step:
     after: bytes | None = field(default=None, repr=False)
     """What will be, or None where nothing will."""
     note: str = ""
-    executable: bool = False
+    mode: int | None = None
+    """The permissions that it will have, where they are not to stay as they are."""
+    link: str | None = None
+    """Where it will lead, if it is to be a link."""
 
     @property
     def changes(self) -> bool:
@@ -62,6 +54,8 @@ class Plan:
     """What will happen to a project, in the order in which it is done."""
 
     steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+    """What the user should know of how it came about."""
 
     @property
     def changes(self) -> bool:
@@ -74,112 +68,13 @@ class Plan:
         return [step.path for step in self.steps if step.action == "conflict"]
 
 
-def _temporary(where: Path) -> Path:
-    """Return where a file is before it takes its place: always the same, so that what is left there can be found."""
-    return where.with_name(f".{where.name}.ws-scaffold")
-
-
-class Tree:
-    """The files of a project on disk, none of them outside its root."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
-
-    def at(self, path: str) -> Path:
-        """Return where a file of the project is: links are followed as long as they stay inside.
-
-        Raises:
-            ScaffoldError: it is outside the project.
-        """
-        where = self.root / path
-        resolved = where.resolve()
-        if not resolved.is_relative_to(self.root) or PurePosixPath(path).is_absolute() or ".." in path.split("/"):
-            raise ScaffoldError(
-                f"{path} is outside of {self.root}; nothing was written.", "move it back into the project"
-            )
-        return resolved
-
-    def read(self, path: str) -> bytes | None:
-        """Return a file's content, or None where there is none."""
-        where = self.at(path)
-        try:
-            return where.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except IsADirectoryError:
-            raise ScaffoldError(f"{path} is a folder where a file should be; nothing was written.", "move it") from None
-
-    def obstacle(self, path: str) -> str | None:
-        """Return the file that is where a folder on the way to a new file must be, if there is one."""
-        for folder in PurePosixPath(path).parents:
-            if (self.root / folder).is_file():
-                return str(folder) if folder.name else self.root.name
-        return None
-
-    def write(self, path: str, content: bytes, *, executable: bool = False) -> None:
-        """Replace a file as a whole: at no moment is it half-written. It keeps its mode."""
-        where = self.at(path)
-        where.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(where)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-            with contextlib.suppress(FileNotFoundError):
-                temporary.chmod(where.stat().st_mode & 0o7777)
-                executable = False
-            if executable:
-                temporary.chmod(temporary.stat().st_mode | 0o111)
-            temporary.replace(where)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def forget(self, path: str) -> None:
-        """Remove what a killed run has left of a file that it was about to replace."""
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            _temporary(self.at(path)).unlink()
-
-    def delete(self, path: str) -> None:
-        """Remove a file, or the link to it, if it is there, and the folders that are empty without it."""
-        import shutil  # noqa: PLC0415 - it takes long to import, and most runs delete nothing
-
-        where = self.root / path
-        self.at(path)
-        where.unlink(missing_ok=True)
-        for folder in where.parents:
-            if folder == self.root or not folder.is_dir() or {child.name for child in folder.iterdir()} - CACHES:
-                break
-            for cache in folder.iterdir():
-                shutil.rmtree(cache)
-            folder.rmdir()
-
-    def below(self, folder: str) -> Iterator[str]:
-        """Yield the files below a folder, but for what is nobody's work, and links that lead out of the project."""
-        for parent, folders, names in os.walk(self.root / folder):
-            folders[:] = sorted(set(folders) - NOT_OURS)
-            for path in (Path(parent) / name for name in sorted(names)):
-                if not path.is_symlink() or path.resolve().is_relative_to(self.root):
-                    yield path.relative_to(self.root).as_posix()
-
-
-def _pairs(base: Files, theirs: Files, renamed: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
-    """Yield the path of each file of base, and what it becomes: a renamed handler's files are of the same templates."""
-    places = {(file.source, file.owner): path for path, file in theirs.items()}
-    for path, file in base.items():
-        owner = renamed.get(file.owner, file.owner) if file.owner else None
-        yield path, path if path in theirs and owner == file.owner else places.get((file.source, owner))
-
-
-def _similar(one: bytes, other: bytes) -> bool:
-    """Whether two files are one that was moved: git's own measure is that half of it is the same."""
-    matcher = difflib.SequenceMatcher(None, one.splitlines(), other.splitlines(), autojunk=False)
-    return matcher.quick_ratio() >= SIMILAR and matcher.ratio() >= SIMILAR
-
-
 def _renaming(old: Rendered, new: Rendered) -> Callable[[bytes], bytes]:
     """Return what gives the names that are made of a handler's name their new spelling, wherever they stand.
 
     Edits that use `ChatReply` so become edits that use `TalkReply`. The bare name is left alone: it may be any word.
     """
+    if old.owner == new.owner:
+        return lambda text: text
 
     def names(file: Rendered) -> dict[tuple[bytes, bool, bool], bytes]:
         bare = (file.owner or "").replace("_", "").encode()
@@ -213,10 +108,15 @@ class Versions:
 
     base: Files
     theirs: Files
+    whole_base: Callable[[], Files]
+    """Returns all files that were generated."""
     places: Callable[[], Container[str]]
     """Returns the paths of all files that it is to have."""
     renamed: Mapping[str, str]
     """Handlers with another name, old to new: their files, and the edits in them, move along."""
+    other_template: bool = False
+    """Whether theirs is of another version of the template: then it is not by a name of the user's choice that a file
+    of theirs meets another one, and the two are merged."""
 
 
 def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
@@ -226,7 +126,8 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
         ScaffoldError: a file that must be created is there, with other content, or one that must be merged still
             holds conflict markers; and nothing is forced.
     """
-    steps = list(_Planner(tree, versions, force=force).steps())
+    planner = _Planner(tree, versions, force=force)
+    steps = list(planner.steps())
     if unresolved := [step.path for step in steps if step.action == "unresolved"]:
         hold = "holds" if len(unresolved) == 1 else "hold"
         raise ScaffoldError(
@@ -236,10 +137,19 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
         there = "is there already" if len(blocked) == 1 else "are there already"
         raise ScaffoldError(
             f"{', '.join(blocked)} {there}, with other content; nothing was written.",
-            "take another name, or --force to replace what is there",
+            "move it away" if versions.other_template else "take another name, or --force to replace what is there",
         )
     # The state comes last: it says that all the rest is so.
-    return Plan(tuple(sorted(steps, key=lambda step: step.path == ANSWERS_FILE)))
+    return Plan(tuple(sorted(steps, key=lambda step: step.path == ANSWERS_FILE)), planner.notes)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a file of base is now."""
+
+    path: str
+    ours: bytes
+    note: str = ""
 
 
 class _Planner:
@@ -249,179 +159,257 @@ class _Planner:
         self._tree = tree
         self._versions = versions
         self._force = force
+        self._folders: dict[str, str] = {}
+        self._respell: Callable[[bytes], bytes] = bytes
+        self._notes: list[str] = []
+        self._followed: set[str] = set()  # files that the user has moved, and that have a step
+        self._formatter: Formatter | None = None
+        generated = versions.base.get(PYPROJECT)
+        if generated and differ(tree, generated.content, {*versions.base, *versions.theirs}):
+            self._formatter = Formatter(tree.root, find_ruff(tree.root))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know."""
+        return (*self._notes, *(self._formatter.notes if self._formatter else ()))
+
+    @cached_property
+    def _elsewhere(self) -> Elsewhere:
+        generated = self._versions.whole_base()
+        return Elsewhere(self._tree, generated, self._versions.places(), self._formatter)
 
     def steps(self) -> Iterator[Step]:
-        base, theirs, renamed = self._versions.base, self._versions.theirs, self._versions.renamed
-        new_paths = set(theirs)
-        for path, new_path in _pairs(base, theirs, renamed):
-            new_paths.discard(new_path or "")
+        base, theirs = self._versions.base, self._versions.theirs
+        paired = pairs(base, theirs, self._versions.renamed, other_template=self._versions.other_template)
+        self._folders = moved_folders(paired)
+        self._respell = respelling(self._folders, base)
+        if self._formatter:
+            self._formatter.warm_up(self._to_be_formatted(paired))
+        for path, new_path in paired:
             if new_path is None:
                 yield self._deleted(path, base[path])
             elif path == new_path:
-                yield self._changed(path, base[path], theirs[path])
+                yield from self._changed(path, base[path], theirs[path])
             else:
                 yield from self._moved(path, new_path, base[path], theirs[new_path])
-        for path in theirs:
-            if path in new_paths:
-                yield self._created(path, theirs[path])
-        yield from self._unknown_files(base, theirs, renamed)
+        old_paths = {new_path for _, new_path in paired}
+        for path, new in theirs.items():
+            if path not in old_paths:
+                yield self._created(self._followed_folder(path), new)
+        yield from self._unknown_files_of_who_goes()
+        for folder, target in self._folders.items():
+            yield from self._unknown_files_of_what_moves(folder, target)
+        self._notes += self._files_with_old_names() if self._folders else []
+
+    def _to_be_formatted(self, paired: list[tuple[str, str | None]]) -> Iterator[tuple[str, bytes]]:
+        for path, new_path in paired:
+            old, new = self._versions.base[path], self._versions.theirs.get(new_path or "")
+            ours = self._tree.read(path)
+            if ours not in {None, old.content} and (new is None or new.content != old.content):
+                yield path, old.content
+                if new:
+                    yield new_path or path, new.content
+
+    def _in_our_style(self, path: str, old: Rendered, ours: bytes, new: Rendered | None = None) -> tuple[bytes, bytes]:
+        """Return base and theirs as the project would format them, if that is how it formats ours."""
+        theirs = new.content if new else b""
+        if self._formatter is None:
+            return old.content, theirs
+        style = self._formatter.style_of(path, old.content, ours)
+        return style(path, old.content), style(path, theirs)
+
+    def _new_content(self, path: str, new: Rendered) -> bytes:
+        return self._formatter.mended(path, new.content) if self._formatter else new.content
+
+    def _place(self, path: str) -> _Place | Step:
+        """Return where a file of base is, or what is to be said if it is nowhere."""
+        ours = self._tree.read(path)
+        if ours is not None:
+            return _Place(path, ours)
+        candidates = self._elsewhere.candidates(path)
+        if len(candidates) == 1:
+            (found,) = candidates
+            self._followed.add(found)
+            return _Place(found, self._tree.read(found) or b"", f"moved here from {path}")
+        if candidates:
+            there = " or ".join(candidates)
+            return Step("gone", path, note=f"it may have been moved to {there}; the change reaches none of them")
+        return Step("gone", path, note="it was deleted, and stays so")
+
+    def _followed_folder(self, path: str) -> str:
+        """Return where a new file goes: with its folder, if the user has moved all that was generated in it."""
+        folder = PurePosixPath(path).parent
+        if (self._tree.root / folder).is_dir() or not self._versions.base:
+            return path
+        targets: set[str] = set()
+        for sibling in self._versions.whole_base():
+            if PurePosixPath(sibling).parent == folder:
+                candidates = [PurePosixPath(it) for it in self._elsewhere.candidates(sibling)]
+                if [it.name for it in candidates] != [PurePosixPath(sibling).name]:
+                    return path
+                targets.add(str(candidates[0].parent))
+        return f"{targets.pop()}/{PurePosixPath(path).name}" if len(targets) == 1 else path
 
     def _created(self, path: str, new: Rendered) -> Step:
         ours = self._tree.read(path)
         if ours == new.content:
             return Step("same", path, ours, ours)
-        if ours is None and (obstacle := self._tree.obstacle(path)):
+        after = self._new_content(path, new)
+        if ours is not None:
+            return self._met(path, ours, after)
+        if obstacle := self._tree.obstacle(path):
             return Step("blocked", obstacle)
-        if ours is None:
-            return Step("create", path, None, new.content, executable=new.executable)
-        return Step("replace" if self._force else "blocked", path, ours, new.content)
+        mode = _creation_mode() | _executable_bits(_creation_mode()) if new.executable else None
+        return Step("create", path, None, after, mode=mode)
+
+    def _met(self, path: str, ours: bytes, after: bytes) -> Step:
+        """Say what happens where the user has made a file that is now generated, too."""
+        if self._force:
+            return Step("replace", path, ours, after)
+        if not self._versions.other_template:
+            return Step("blocked", path, ours, after)
+        if diff3.holds_markers(ours):
+            return Step("unresolved", path, ours, ours)
+        merged = diff3.merge(b"", ours, after)
+        action = "conflict" if merged.conflicts else "same"
+        return Step(action, path, ours, merged.content, "there was one of that name already")
 
     def _deleted(self, path: str, old: Rendered) -> Step:
         ours = self._tree.read(path)
         if ours is None:
+            place = self._place(path)
+            if isinstance(place, _Place):
+                return Step("keep", place.path, place.ours, place.ours, f"{place.note}; it is generated no more")
             return Step("same", path)
-        if ours == old.content or self._force:
+        base, _ = self._in_our_style(path, old, ours)
+        if ours in {old.content, base} or self._force:
             return Step("delete", path, ours, None)
         return Step("keep", path, ours, ours, "it holds edits: --force deletes it, too")
 
-    def _changed(self, path: str, old: Rendered, new: Rendered) -> Step:
-        if path != ANSWERS_FILE and old.content == new.content:
-            return Step("same", path)
-        ours = self._tree.read(path)
-        if ours is None:
-            return self._gone(path, old)
-        action, after = self._merged(path, old, ours, new)
-        return Step(action, path, ours, after)
+    def _changed(self, path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
+        if path != ANSWERS_FILE and old.content == new.content and old.executable == new.executable:
+            yield Step("same", path)
+            return
+        place = self._place(path)
+        if isinstance(place, Step):
+            yield place
+            return
+        action, after = self._merged(path, old, place.ours, new)
+        mode = self._mode(place.path, old, new)
+        if mode is not None and action == "same":
+            action = "update"
+        yield from self._where_it_is(Step(action, place.path, place.ours, after, place.note, mode))
 
-    def _merged(self, path: str, old: Rendered, ours: bytes, new: Rendered) -> tuple[str, bytes]:
+    def _where_it_is(self, step: Step) -> Iterator[Step]:
+        """Yield what happens to a file that may be where the user has put it: in a folder that moves, say."""
+        for folder, target in self._folders.items():
+            if step.path in self._followed and step.path.startswith(f"{folder}/"):
+                yield from self._move(step, f"{target}{step.path[len(folder) :]}")
+                return
+        yield step
+
+    def _move(self, step: Step, new_path: str) -> Iterator[Step]:
+        """Yield what a step does, in another place."""
+        there = self._tree.read(new_path)
+        if obstacle := self._tree.obstacle(new_path):
+            yield Step("blocked", obstacle)
+        elif there is not None and there != step.after:
+            yield Step("replace" if self._force else "blocked", new_path, there, step.after)
+        elif step.action == "unresolved":
+            yield step
+        else:
+            action = "conflict" if step.action == "conflict" else "move"
+            mode = self._tree.mode(step.path) if step.mode is None else step.mode
+            yield Step(action, new_path, there, step.after, f"from {step.path}", mode)
+        yield Step("delete", step.path, step.before, None, f"moved to {new_path}")
+
+    def _mode(self, path: str, old: Rendered, new: Rendered) -> int | None:
+        """Return the mode that a file is to have, if the template has changed whether it is executable."""
+        mode = self._tree.mode(path)
+        if mode is None or old.executable == new.executable:
+            return None
+        changed = mode | _executable_bits(mode) if new.executable else mode & ~0o111
+        return None if changed == mode else changed
+
+    def _merged(
+        self, path: str, old: Rendered, ours: bytes, new: Rendered, rename: Callable[[bytes], bytes] = bytes
+    ) -> tuple[str, bytes]:
         if ours == new.content:
             return "same", ours
-        if path == ANSWERS_FILE or ours == old.content:
+        if path == ANSWERS_FILE:
             return "update", new.content
-        if self._force:
-            return "replace", new.content
+        base, theirs = self._in_our_style(path, old, ours, new)
+        if ours == base or self._force:
+            return ("same" if ours == theirs else "update" if ours == base else "replace"), theirs
         if diff3.holds_markers(ours):
             return "unresolved", ours
-        merged = diff3.merge(old.content, ours, new.content)
+        ours = self._respell(rename(ours))
+        merged = diff3.merge(self._respell(rename(base)), ours, theirs)
         if merged.conflicts:
             return "conflict", merged.content
         return ("same" if merged.content == ours else "merge"), merged.content
 
-    def _gone(self, path: str, old: Rendered) -> Step:
-        """Say where a file is that is not in its place: the template's change does not reach it there."""
-        places = self._versions.places()
-        for found in self._tree.below("."):
-            if found not in places:
-                content = self._tree.read(found)
-                if content and _similar(content, old.content):
-                    return Step("gone", path, note=f"it was moved to {found}, which this change does not reach")
-        return Step("gone", path, note="it was deleted, and stays so")
-
     def _moved(self, path: str, new_path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
-        ours = self._tree.read(path)
-        if ours is None:
-            there = self._tree.read(new_path)
-            if there is None:
-                yield Step("gone", path, note="it was deleted, and stays so")
-            else:
-                yield Step("same", new_path, there, there)
-            return
         rename = _renaming(old, new)
-        action, after = self._merged(path, replace(old, make=lambda: rename(old.content)), rename(ours), new)
         there = self._tree.read(new_path)
-        if obstacle := self._tree.obstacle(new_path):
-            yield Step("blocked", obstacle)
-        elif there is not None and there != after:
-            yield Step("replace" if self._force else "blocked", new_path, there, after)
-        elif action == "unresolved":
-            yield Step(action, path, ours, ours)
-        else:
-            executable = os.access(self._tree.at(path), os.X_OK)
-            yield Step(
-                "conflict" if action == "conflict" else "move", new_path, there, after, f"from {path}", executable
-            )
-        yield Step("delete", path, ours, None, f"moved to {new_path}")
+        if self._tree.read(path) is None and there and similarity(there, rename(old.content)) >= SIMILAR:
+            action, after = self._merged(new_path, old, there, new, rename)  # the user was faster
+            yield Step(action, new_path, there, after, f"moved here from {path}")
+            return
+        place = self._place(path)
+        if isinstance(place, Step):
+            yield place
+            return
+        action, after = self._merged(path, old, place.ours, new, rename)
+        step = Step(action, place.path, place.ours, after, place.note, self._mode(place.path, old, new))
+        yield from self._move(step, new_path) if place.path == path else self._where_it_is(step)
 
-    def _unknown_files(self, base: Files, theirs: Files, renamed: Mapping[str, str]) -> Iterator[Step]:
-        """Yield what happens to files of the user's in the folder of a handler that goes, or is renamed."""
-        remaining = {file.owner for file in theirs.values()}
+    def _unknown_files_of_who_goes(self) -> Iterator[Step]:
+        """Yield what happens to files of the user's in the folder of a handler that is removed."""
+        base = self._versions.base
+        remaining = {file.owner for file in self._versions.theirs.values()}
         for owner in dict.fromkeys(file.owner for file in base.values()):
-            if owner is None or owner in remaining:
-                continue
-            targets = _folders(theirs, renamed[owner]) if owner in renamed else set()
-            for folder in _folders(base, owner):
-                for path in self._tree.below(folder):
-                    if path in base:
-                        continue
+            if owner is not None and owner not in remaining and owner not in self._versions.renamed:
+                for path in self._unknown_files(sorted(_folders(base, owner))):
                     content = self._tree.read(path)
-                    if len(targets) == 1:
-                        (target,) = targets
-                        new_path = f"{target}{path[len(folder) :]}"
-                        executable = os.access(self._tree.at(path), os.X_OK)
-                        blocked = self._tree.read(new_path) not in {None, content}
-                        action = "blocked" if blocked else "move"
-                        yield Step(action, new_path, None, content, f"from {path}", executable)
-                        yield Step("delete", path, content, None, f"moved to {new_path}")
-                    else:
-                        yield Step("keep", path, content, content, "it is not generated")
+                    yield Step("keep", path, content, content, "it is not generated")
+
+    def _unknown_files_of_what_moves(self, folder: str, target: str) -> Iterator[Step]:
+        """Yield what happens to files of the user's in a folder whose generated files all move to another one."""
+        for path in self._unknown_files([folder]):
+            content = self._tree.read(path)
+            after = None if content is None else self._respell(content)
+            yield from self._move(Step("move", path, content, after), f"{target}{path[len(folder) :]}")
+
+    def _files_with_old_names(self) -> list[str]:
+        """Return a word about each file of the user's that stays where it is, and imports what does not."""
+        known = {*self._versions.whole_base(), *self._followed}
+        moved = tuple(f"{folder}/" for folder in self._folders)
+        return [
+            f"{path} imports what has moved"
+            for path in self._tree.below(".")
+            if path.endswith(".py") and path not in known and not path.startswith(moved)
+            if (content := self._tree.read(path)) and self._respell(content) != content
+        ]
+
+    def _unknown_files(self, folders: list[str]) -> Iterator[str]:
+        for folder in folders:
+            known = self._versions.base.keys() | self._followed
+            yield from (path for path in self._tree.below(folder) if path not in known)
+
+
+def _executable_bits(mode: int) -> int:
+    """Return the bits that make a file executable for who may read it."""
+    return (mode & 0o444) >> 2
+
+
+def _creation_mode() -> int:
+    """Return the mode that a new file has."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def unresolved(tree: Tree) -> list[str]:
     """Return the files of a project that hold conflict markers of an earlier run."""
     return [path for path in tree.below(".") if diff3.holds_markers(tree.read(path) or b"")]
-
-
-def _digest(content: bytes | None) -> str | None:
-    return None if content is None else hashlib.sha256(content).hexdigest()
-
-
-def apply(tree: Tree, plan: Plan) -> None:
-    """Write a plan, all of it or, where the process is killed, so much that `resume` can complete it."""
-    todo = [
-        {
-            "action": step.action,
-            "path": step.path,
-            "before": _digest(step.before),
-            "after": None if step.after is None else base64.b64encode(step.after).decode(),
-            "executable": step.executable,
-        }
-        for step in plan.steps
-        if step.changes
-    ]
-    if not todo:
-        return
-    for step in plan.steps:
-        tree.at(step.path)
-    tree.write(JOURNAL, json.dumps(todo).encode())
-    resume(tree)
-
-
-def interrupted(tree: Tree) -> bool:
-    """Whether an application was interrupted, and waits to be completed."""
-    return tree.read(JOURNAL) is not None
-
-
-def resume(tree: Tree) -> list[Step]:
-    """Complete an application that was interrupted, and return its steps: none where there was none.
-
-    A file that was changed since is left as it is.
-    """
-    tree.forget(JOURNAL)
-    journal = tree.read(JOURNAL)
-    if journal is None:
-        return []
-    done: list[Step] = []
-    for item in json.loads(journal):
-        path, after = item["path"], None if item["after"] is None else base64.b64decode(item["after"])
-        there = tree.read(path)
-        tree.forget(path)
-        if there != after and _digest(there) != item["before"]:
-            done.append(Step("keep", path, there, there, "it was changed since the run that was interrupted"))
-            continue
-        done.append(Step(item["action"], path, there, after))
-        if after is None:
-            tree.delete(path)  # the file may be gone, and its folder not yet
-        elif there != after:
-            tree.write(path, after, executable=item["executable"])
-    tree.delete(JOURNAL)
-    return done

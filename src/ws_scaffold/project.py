@@ -1,7 +1,6 @@
 """A generated project: its state file, the version of the template that it was made with, and who may write to it."""
 
 import contextlib
-import hashlib
 import os
 import re
 from collections.abc import Iterator
@@ -10,18 +9,12 @@ from typing import Any
 
 import yaml
 
-from ws_scaffold import __version__
+from ws_scaffold import releases
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.guide import ENTRY_NAME, Guide, load_yaml
-from ws_scaffold.places import cache_folder, own_template
 from ws_scaffold.render import ANSWERS_FILE, State
 
-SOURCE = "gh:org/ws-scaffold"
-"""Where a project that this command makes gets its updates from."""
-
-SHORTCUTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
-COMMIT = re.compile(r"[A-Za-z0-9][\w.+/-]*")
 MADE_LATER = "update ws-scaffold: a later version has written it"
 
 
@@ -71,9 +64,12 @@ def check_state(state: State, guide: Guide) -> None:
     known = {"_commit", "_src_path", "handlers", *guide.names("project")}
     if unknown := [str(key) for key in state if key not in known]:
         raise _refused(f'has a key "{unknown[0]}" that this version does not know', MADE_LATER)
-    for name in ("_src_path", *guide.names("project")):
-        if not isinstance(state.get(name), str):
-            raise _refused(f'has no "{name}"' if name not in state else f'has a "{name}" that is no text')
+    for name in guide.names("project"):
+        if name in state:
+            if not isinstance(state[name], str):
+                raise _refused(f'has a "{name}" that is no text')
+        elif guide.always_asks(name):
+            raise _refused(f'has no "{name}"')
     if not isinstance(state["handlers"], list):
         raise _refused("has handlers that are no list")
     keys = {"name" if name == ENTRY_NAME else name for name in guide.names("handler")}
@@ -129,59 +125,13 @@ def template_of(state: State) -> Path:
         ScaffoldError: it cannot be had.
     """
     source, commit = state["_src_path"], state.get("_commit")
-    if source == SOURCE and commit == f"v{__version__}":
-        return own_template()
-    if commit is not None and not (isinstance(commit, str) and COMMIT.fullmatch(commit)):
-        raise _refused(f'has a "_commit" that cannot be one: "{commit}"')
-    folder = Path(source).expanduser()
     if commit is None:
+        folder = Path(source).expanduser()
         if (folder / "copier.yml").is_file():
             return folder
         raise ScaffoldError(
             f"The project's template was {source}, and is not there any more.", "copier recopy takes another one"
         )
-    cached = cache_folder() / "templates" / hashlib.sha256(f"{source}\n{commit}".encode()).hexdigest()[:32]
-    if not cached.is_dir():
-        _fetch(source, commit, cached)
-    return cached
-
-
-def _fetch(source: str, commit: str, target: Path) -> None:
-    import shutil  # noqa: PLC0415 - these take long to import, and a version is fetched once
-    import subprocess  # noqa: PLC0415 - the same
-
-    address = source
-    for shortcut, host in SHORTCUTS.items():
-        if source.startswith(shortcut):
-            address = f"{host}{source.removeprefix(shortcut).removesuffix('.git')}.git"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.{os.getpid()}")
-    environment = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_ADVICE": "0"}
-    commands = (
-        ("clone", "--quiet", "--no-checkout", "--", address.removeprefix("git+"), str(partial)),
-        ("-C", str(partial), "checkout", "--quiet", "--detach", commit),
-    )
-    try:
-        for arguments in commands:
-            done = subprocess.run(  # noqa: S603
-                ["git", *arguments],  # noqa: S607
-                capture_output=True,
-                check=False,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                text=True,
-            )
-            if done.returncode:
-                reason = done.stderr.strip().splitlines()[-1:] or ["git failed"]
-                raise ScaffoldError(
-                    f"Version {commit} of the template cannot be fetched from {source}: {reason[0]}.",
-                    "connect and try again, or copier update to a version that can be reached",
-                )
-        with contextlib.suppress(OSError):  # another command was faster
-            partial.rename(target)
-    except FileNotFoundError:
-        raise ScaffoldError(
-            f"Version {commit} of the template must be fetched from {source}, and there is no git.", "install git"
-        ) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    if not releases.is_reference(commit):
+        raise _refused(f'has a "_commit" that cannot be one: "{commit}"')
+    return releases.fetched(source, commit)

@@ -20,6 +20,11 @@ SUFFIX = ".jinja"
 YIELD = re.compile(r"{%\s*yield\s+(\w+)\s+from\s+(\w+)\s*%}(.*?){%\s*endyield\s*%}")
 
 
+def given(state: State) -> Answers:
+    """Return the answers that a state holds."""
+    return {name: value for name, value in state.items() if not name.startswith("_")}
+
+
 @dataclass(frozen=True)
 class Rendered:
     """A file, as the template has it."""
@@ -74,11 +79,11 @@ class Project:
     def __init__(self, guide: Guide, state: State) -> None:
         self.guide = guide
         self.state = state
-        self.about = {name: state[name] for name in guide.names("project")}
+        self.about = {name: state[name] for name in guide.names("project") if name in state}
         """The answers about the project."""
-        self._answers = guide.resolve({name: value for name, value in state.items() if not name.startswith("_")})
+        self._answers = guide.resolve(given(state))
         self._sources = list(_sources(guide))
-        self._per_handler = {source.loop[1] for source in self._sources if source.loop} | {"handlers"}
+        self._per_handler = {name for name in self._answers if name.endswith("websockets")} | {"handlers"}
 
     @property
     def handlers(self) -> Mapping[str, Answers]:
@@ -112,7 +117,8 @@ class Project:
                 contexts = (({**shared, variable: handler}, handler["name"]) for handler in handlers)
             for context, owner in contexts:
                 path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
-                yield source, context, owner, path
+                if all(path.split("/")):  # a name that comes out empty is that of a file which this project lacks
+                    yield source, context, owner, path
 
     def places(self) -> set[str]:
         """Return the paths of all the project's files."""

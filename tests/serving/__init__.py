@@ -2,3 +2,7 @@
 
 SECRET = "not for the client"  # noqa: S105
 """What a service says when it fails."""
+
+TOKEN = "known-to-the-clients-only"  # noqa: S105
+ALLOWED = "https://allowed.example"
+"""What clients must know, and where pages may be from."""

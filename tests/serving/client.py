@@ -1,6 +1,7 @@
 """Clients of the handlers: each speaks what its handler understands, and can leave in every way there is."""
 
 import asyncio
+import secrets
 import socket
 import struct
 from collections.abc import AsyncGenerator, Iterable
@@ -15,7 +16,7 @@ from websockets.frames import Opcode
 
 from projects import Handler, questions
 
-from . import SECRET
+from . import SECRET, TOKEN
 from .server import DEADLINE, HOST, path_of
 
 
@@ -32,6 +33,7 @@ class Client:
         self.name = handler["name"]
         self.connection = connection
         self.is_sent_events = direction_of(handler) != "reply"
+        self.is_shared = handler.get("events") == "channel"
         self.is_answered = direction_of(handler) != "push"
         self.is_typed = handler["payload"] == "typed"
         self.is_text = handler["transport"] == "text"
@@ -64,9 +66,10 @@ class Client:
 
     def number(self, message: Any) -> int | None:
         """Return the number of an event, or None for any other message."""
-        if self.is_typed:
+        if self.is_typed and not self.is_shared:
             return message["number"] if message["type"] == "event" else None
-        return int(message.removeprefix("event ")) if message.startswith("event ") else None
+        text: str = message.get("text", "") if self.is_typed else message
+        return int(text.removeprefix("event ")) if text.startswith("event ") else None
 
     async def receive_event(self) -> int:
         """Return the number of the next message, an event."""
@@ -81,9 +84,12 @@ class Client:
             assert self.is_sent_events
         return message
 
-    def reply(self, number: int, text: str) -> Any:
-        """Return the answer to that message, as it is received."""
-        return {"type": "reply", "number": number, "text": text} if self.is_typed else text
+    def check(self, answer: Any, number: int, text: str) -> None:
+        """Check that this is the answer to that message: where events are a channel's, the client's own event."""
+        if self.is_typed and self.is_shared:
+            assert (answer["type"], answer["text"]) == ("event", text), answer
+        else:
+            assert answer == ({"type": "reply", "number": number, "text": text} if self.is_typed else text)
 
     async def exchange(self, number: int = 1) -> None:
         """Check that events arrive, and that a message is answered, as the first or that `number` of them."""
@@ -91,8 +97,19 @@ class Client:
             first = await self.receive_event()
             assert await self.receive_event() == first + 1
         if self.is_answered:
-            await self.send("hello")
-            assert await self.receive_answer() == self.reply(number, "hello")
+            await self.be_answered(number)
+
+    async def be_answered(self, number: int = 1) -> None:
+        """Check that a message is answered; and by what it is itself, where all are told."""
+        await self.send("hello")
+        self.check(await self.receive_answer(), number, "hello")
+
+    async def exchange_alone(self) -> None:
+        """Check what works where nobody else publishes."""
+        if not self.is_shared:
+            await self.exchange()
+        elif self.is_answered:
+            await self.be_answered()
 
     async def closed(self) -> tuple[int, str]:
         """Return the code and reason with which the server closes, 1006 if it goes without; read on until then."""
@@ -146,19 +163,35 @@ class Client:
         await self.end_the_stream()
 
 
+def handshake(port: int, handler: Handler, demand: str = "", **options: Any) -> connect:
+    """Return a handshake with a handler, with a demand on its service; unless the options differ, as one who may."""
+    welcome = {"subprotocols": ["bearer", TOKEN]} if handler["guard"] == "token" else {}
+    return connect(
+        f"ws://{HOST}:{port}{target_of(handler, demand)}",
+        **{
+            "compression": None,  # a flood of one letter would be no flood
+            "close_timeout": DEADLINE,
+            "max_queue": None,  # or a client that has much to read does not see that the server closes
+            "max_size": None,
+            "open_timeout": DEADLINE,
+            "ping_interval": None,
+            "proxy": None,
+            **welcome,
+            **options,
+        },
+    )
+
+
+def target_of(handler: Handler, demand: str = "") -> str:
+    """Return where a handler is, on a channel that nobody else has, if it has channels."""
+    channel = f"/{secrets.token_hex(8)}" if handler.get("events") == "channel" else ""
+    return f"{path_of(handler['name'])}{channel}{demand and '?'}{quote_plus(demand)}"
+
+
 @asynccontextmanager
 async def connected(port: int, handler: Handler, demand: str = "") -> AsyncGenerator[Client, None]:
     """Connect to a handler, and leave no connection open behind the block; demand something of its service."""
-    async with connect(
-        f"ws://{HOST}:{port}{path_of(handler['name'])}{demand and '?'}{quote_plus(demand)}",
-        compression=None,  # a flood of one letter would be no flood
-        close_timeout=DEADLINE / 4,
-        max_queue=None,  # or a client that has much to read does not see that the server closes
-        max_size=None,
-        open_timeout=DEADLINE,
-        ping_interval=None,
-        proxy=None,
-    ) as connection:
+    async with handshake(port, handler, demand, close_timeout=DEADLINE / 4) as connection:
         try:
             yield Client(handler, connection)
         finally:

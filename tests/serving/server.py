@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from . import SECRET
+from . import ALLOWED, SECRET, TOKEN
 
 TESTS = Path(__file__).parent.parent
 HOST = "127.0.0.1"
@@ -56,6 +56,12 @@ def free_port() -> int:
         return port
 
 
+def listens(port: int) -> bool:
+    """Tell whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 def wait_until(find_problems: Callable[[], Collection[str]], explain: Callable[[], str]) -> None:
     """Wait until there are no problems any more, or fail with them and an explanation."""
     end = time.monotonic() + DEADLINE
@@ -83,8 +89,7 @@ class Server:
 
     def listens(self) -> bool:
         """Tell whether the server takes connections."""
-        with socket.socket() as probe:
-            return probe.connect_ex((HOST, self.port)) == 0
+        return listens(self.port)
 
     def problems_of_the_start(self) -> list[str]:
         """Return why the server cannot be used yet."""
@@ -110,9 +115,9 @@ class Server:
         wait_until(lambda: [] if f"- mark {mark}\n" in self.log() else ["the log lags behind"], self.log)
         return counts
 
-    def begin(self, demand: str = "none", send_timeout: float = 30) -> None:
-        """Demand something of the services, and remember what there is before the scenario."""
-        self.request("PUT", f"/demand?{urlencode({'name': demand, 'send_timeout': send_timeout})}")
+    def begin(self, demand: str = "none", **limits: float) -> None:
+        """Demand something of the services, set other limits, and remember what there is before the scenario."""
+        self.request("PUT", f"/demand?{urlencode({'name': demand, 'limits': json.dumps(limits)})}")
         self.before = self.counts()
         self.idle = self.idle or self.before
         self.begun = len(self.output.read_text())
@@ -124,7 +129,7 @@ class Server:
 
     def leftovers(self, now: Counts, connections: Counter[str] | None) -> list[str]:
         """Return what there should not be, when there have been that many connections of each handler, or any."""
-        alive = {kind: (self.idle[kind], now[kind]) for kind in ("tasks", "generators", "sockets")}
+        alive = {kind: (self.idle[kind], now[kind]) for kind in ("tasks", "generators", "sockets", "subscribers")}
         found = [f"{before} {kind} became {after}" for kind, (before, after) in alive.items() if after > before]
         for name, before in self.before["handlers"].items():
             connected = now["handlers"][name]["connected"]
@@ -146,7 +151,7 @@ class Server:
 
     def failures(self) -> list[str]:
         """Return the paths of the handlers that have failed since the scenario began, as often as that is logged."""
-        return FAILURE.findall(self.log())
+        return ["/".join(path.split("/")[:3]) for path in FAILURE.findall(self.log())]  # without a channel
 
     def troubles(self, *expected: re.Pattern[str]) -> list[str]:
         """Return what else is logged that is more than information, and is not expected either."""
@@ -199,6 +204,8 @@ def serve(kind: str, project: Path, output: Path, **settings: float) -> Generato
         "PYTHONUNBUFFERED": "1",
         "REPORT": str(output.with_suffix(".json")),
         "SETTINGS": json.dumps(settings),
+        "EVERYTHING_TOKEN": TOKEN,
+        "EVERYTHING_ALLOWED_ORIGINS": ALLOWED,
     }
     with (
         output.open("wb") as stream,

@@ -7,6 +7,7 @@ import asyncio
 import atexit
 import gc
 import importlib
+import inspect
 import json
 import logging
 import os
@@ -14,13 +15,16 @@ import pkgutil
 import signal
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from contextvars import ContextVar
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import AsyncGeneratorType, FrameType
 from typing import Any
 from urllib.parse import unquote_plus
 
+import msgspec
 import uvicorn
 from litestar import Litestar, get, put
 from litestar.params import FromQuery
@@ -30,12 +34,14 @@ from . import SECRET
 
 PACKAGE = "everything"
 INTERVAL = 0.01  # seconds between two events
+NEVER = 3600.0
 FLOOD = 512 * 1024  # bytes of a message that a client does not read: a few fill all buffers between the two
 
 demand = "none"
-"""What the services do besides what they were generated to do: "flood", "fail to reply", "fail to tell"."""
+"""What the services do besides what they were generated to do: "flood", "silence", "fail to reply", "fail to tell"."""
 own_demand: ContextVar[str] = ContextVar("own_demand", default="")
 """The same for one connection: what its path has behind the question mark."""
+running: list[asyncio.Task[None]] = []
 
 
 def demanded() -> str:
@@ -45,7 +51,11 @@ def demanded() -> str:
 
 def enlarged(message: Any) -> Any:
     """Return a message of the same kind that is too large for the buffers between server and client."""
-    return message.ljust(FLOOD) if isinstance(message, str | bytes) else {"flood": " " * FLOOD}
+    if isinstance(message, str | bytes):
+        return message.ljust(FLOOD)
+    if "type" in message.__struct_fields__:  # what a DTO encodes must be of its class
+        return msgspec.structs.replace(message, type=" " * FLOOD)
+    return {"flood": " " * FLOOD}
 
 
 async def disturbed(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, None]:
@@ -78,7 +88,10 @@ class Watch:
         # Kept until it is closed, so that none is closed just because nobody refers to it any more.
         self.streams: list[Any] = []
         self.watch_connections(getattr(module, f"{class_name}Connection"))
-        self.service = self.watched_service(getattr(module, f"{class_name}Service"))
+        self.is_shared = hasattr(module, "Publish")
+        self.service = self.watched_service(name, getattr(module, f"{class_name}Service"))
+        self.event_class = getattr(module, f"{class_name}Event", None)
+        self.published: dict[str, int] = {}
 
     def watch_connections(self, connection_class: Any) -> None:
         """Note every connection and stream from now on, and disturb what they send where that is demanded."""
@@ -102,7 +115,7 @@ class Watch:
             if demanded() == "fail to reply":
                 raise RuntimeError(SECRET)
             answer = await reply(connection, message)
-            return enlarged(answer) if demanded() == "flood" else answer
+            return enlarged(answer) if demanded() == "flood" and answer is not None else answer
 
         return disturbed_reply
 
@@ -116,9 +129,9 @@ class Watch:
 
         return noted_events
 
-    def watched_service(self, service_class: Any) -> Any:
+    def watched_service(self, name: str, service_class: Any) -> Any:
         """Return a service that notes what it releases."""
-        service = service_class()
+        service = service_class(channels.publisher(name)) if self.is_shared else service_class()
         release = service.release
 
         async def noted_release(connection: Any) -> None:
@@ -133,6 +146,19 @@ class Watch:
         service.release = noted_release
         service.interval = INTERVAL
         return service
+
+    async def publish(self) -> None:
+        """Publish the next event to every channel that has subscribers."""
+        names = {connection.channel for connection in self.service.connections}
+        self.published = {name: self.published.get(name, 0) + 1 for name in names}
+        for name, number in self.published.items():
+            text = f"event {number}"
+            event: Any = text
+            if self.event_class:
+                event = self.event_class(text=text, at=datetime.now(UTC))
+            elif inspect.signature(self.service.publish).parameters["event"].annotation is bytes:
+                event = text.encode()
+            await self.service.publish(name, event)
 
     def noted_send(self, send: Send) -> Send:
         """Return a `send` that notes when it was called, until it is done."""
@@ -166,6 +192,8 @@ class Watch:
 
 
 app: Litestar = importlib.import_module(f"{PACKAGE}.app").app
+settings: Any = app.state["settings"]
+channels: Any = app.plugins.get(importlib.import_module(f"{PACKAGE}.channels").Channels)
 socket_class: Any = importlib.import_module(f"{PACKAGE}.ws.socket").ClientSocket
 watches = {
     it.name: Watch(it.name)
@@ -186,6 +214,7 @@ def counts() -> dict[str, Any]:
         "tasks": tasks,
         "generators": sum(type(it) is AsyncGeneratorType and is_open(it) for it in objects),
         "sockets": sum(issubclass(type(it), socket_class) for it in objects),
+        "subscribers": channels.subscribers,
         "handlers": {name: watch.counts() for name, watch in watches.items()},
         "waits": {name: watch.wait() for name, watch in watches.items()},
     }
@@ -200,13 +229,14 @@ async def get_counts(mark: FromQuery[int]) -> dict[str, Any]:
 
 
 @put("/demand")
-async def put_demand(name: FromQuery[str], send_timeout: FromQuery[float]) -> None:
+async def put_demand(name: FromQuery[str], limits: FromQuery[str]) -> None:
     """Demand something of all connections from now on."""
     global demand  # noqa: PLW0603
     demand = name
-    socket_class.send_timeout = send_timeout
+    app.state["settings"] = replace(settings, **json.loads(limits))
     for watch in watches.values():
         watch.longest_send = 0
+        watch.service.interval = NEVER if name == "silence" else INTERVAL
 
 
 def note_sends() -> None:
@@ -214,12 +244,32 @@ def note_sends() -> None:
     handle = app.asgi_handler
 
     async def noting_handle(scope: Scope, receive: Receive, send: Send) -> None:
-        watch = watches.get(scope["path"].removeprefix("/ws/").replace("-", "_"))
+        watch = watches.get(scope["path"].removeprefix("/ws/").partition("/")[0].replace("-", "_"))
         if watch:
             own_demand.set(unquote_plus(scope["query_string"].decode()))
         await handle(scope, receive, watch.noted_send(send) if watch else send)
 
     app.asgi_handler = noting_handle
+
+
+async def publish_for_good() -> None:
+    """Publish to the channels of all handlers, as often as the others have events."""
+    while True:
+        for watch in watches.values():
+            if watch.is_shared:
+                with suppress(RuntimeError):  # the application ends
+                    await watch.publish()
+        await asyncio.sleep(INTERVAL)
+
+
+def begin_to_publish() -> None:
+    """Begin when the application does."""
+    running.append(asyncio.create_task(publish_for_good()))
+
+
+def end_to_publish() -> None:
+    """End when the application does."""
+    running.pop().cancel()
 
 
 def report() -> None:
@@ -231,6 +281,8 @@ for name, watch in watches.items():
     app.state[f"{name}_service"] = watch.service
 app.register(get_counts)
 app.register(put_demand)
+app.on_startup.append(begin_to_publish)
+app.on_shutdown.insert(0, end_to_publish)
 note_sends()
 
 

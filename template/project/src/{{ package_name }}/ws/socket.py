@@ -2,19 +2,25 @@
 
 import asyncio
 import weakref
-from asyncio import current_task
-from collections.abc import Callable
+from collections import defaultdict
+from math import inf
 from typing import Any, Literal, overload
 
 from litestar import Litestar, WebSocket
+from litestar.enums import ScopeType
 from litestar.exceptions import WebSocketDisconnect
-from litestar.status_codes import WS_1000_NORMAL_CLOSURE
-from litestar.types import Message, Receive, Scope, Send
+from litestar.middleware import ASGIMiddleware
+from litestar.status_codes import (
+    WS_1000_NORMAL_CLOSURE,
+    WS_1003_UNSUPPORTED_DATA,
+    WS_1009_MESSAGE_TOO_BIG,
+    WS_1013_TRY_AGAIN_LATER,
+)
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-WS_1003_UNSUPPORTED_DATA = 1003
+WS_3008_TIMEOUT = 3008  # in IANA's registry
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
 CLOSED_BY_SERVER = "after sending 'websocket.close'"  # uvicorn, when it has closed itself: no pong came, say
-GIVEN_UP = 2  # looks at a send that waits
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
 
@@ -25,28 +31,97 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, or a
     ``RuntimeError`` if it has closed the connection itself; others say nothing; and none gives up on a client that
     keeps the connection and reads no more.
+
+    A client that sends too large a message, or with which nothing has been exchanged for too long, has left in the same
+    sense: it is closed with the code that says so. The settings have the limits.
+
+    This is the one place for what is true of every connection, whatever its handler does: limits, time stamps, counts,
+    a log line when it ends. Override ``accept()``, ``receive_data()``, ``send_wrapper()`` or ``close()``, and call
+    ``super()``; but listeners accept with Litestar's own ``accept()``, whatever the class says. What one handler needs
+    belongs in its dependencies, who may connect in a guard, and what a message means in its service. The application
+    takes it as its ``websocket_class``; a handler that needs another one names a subclass, as `RawSocket` is.
     """
 
-    __slots__ = ("__weakref__",)  # as its bases: there may be many connections, and each would have a dictionary
+    # As its bases: there may be many connections, and each would have a dictionary.
+    __slots__ = (
+        "__weakref__",
+        "_idle",
+        "_idle_timeout",
+        "_loop",
+        "_max_message_size",
+        "_moved",
+        "_quiet_since",
+        "_receiving",
+        "_send_timeout",
+        "_sending",
+        "subprotocol",
+    )
 
-    send_timeout: float = 30.0
-    """Seconds that one message may wait for the client to read: at least so many, and less than twice as many."""
+    subprotocol: str | None
+    """What the connection is accepted with if the handler chooses nothing. For guards and dependencies to set."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        settings = scope["litestar_app"].state["settings"]
+        self._max_message_size: int = settings.max_message_size
+        self._idle_timeout: float = settings.idle_timeout
+        self._send_timeout: float = settings.send_timeout
+        self._loop = asyncio.get_running_loop()
+        self._sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when, as far as seen
+        self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
+        self._idle: asyncio.Task[Any] | None = None  # the one that was cancelled there, for a limit
+        self._moved = True  # whether a message was received or sent since the last look
+        self._quiet_since = inf  # the look that saw the last message
+        self.subprotocol = None
         super().__init__(scope, receive, send)
-        self.app.state.setdefault("handlers", weakref.WeakSet()).add(current_task())
+        # A timer for each message, or a look at the clock, would cost too much: look now and then.
+        _look_after(weakref.ref(self), self._loop)
+
+    def receive_wrapper(self, receive: Receive) -> Receive:
+        """Wrap ``receive``: a client that reaches a limit is closed, and has left."""
+        loop, limit = self._loop, self._max_message_size
+        harmless = limit // 4  # so many characters are short enough even if each takes four bytes
+
+        async def wrapped_receive() -> Any:
+            if self.connection_state == "disconnect":
+                raise WebSocketDisconnect(detail="the client has left")
+            self._receiving = task = asyncio.current_task(loop)
+            try:
+                message: Any = await receive()
+            except asyncio.CancelledError:
+                if task is None or task is not self._idle or task.uncancel():  # not, or not only, by `find_overdue`
+                    raise
+                return await self._give_up(WS_3008_TIMEOUT, "nothing was received or sent for too long")
+            finally:
+                self._receiving = None
+            self._moved = True
+            if message["type"] != "websocket.receive":
+                self.connection_state = "connect" if message["type"] == "websocket.connect" else "disconnect"
+                return message
+            self.connection_state = "receive"
+            data = message.get("text") or message.get("bytes")
+            if data and len(data) > harmless and _size(data) > limit:
+                return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
+            return message
+
+        return wrapped_receive
+
+    async def _give_up(self, code: int, reason: str) -> Any:
+        """Close the connection, and return what a receive returns of a client that has left."""
+        await self.close(code, reason)
+        return {"type": "websocket.disconnect", "code": code}
 
     def send_wrapper(self, send: Send) -> Send:
-        """Wrap ``send``, and watch for as long as the connection lasts that no call of it waits too long."""
-        loop = asyncio.get_running_loop()
-        sending: dict[asyncio.Task[Any], int] = {}  # tasks inside of `send`, and how often `watch` found them there
+        """Wrap ``send``: what cannot be sent is dropped."""
+        loop, sending = self._loop, self._sending
 
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
                 return
-            # A timer for each message, or a look at the clock, would cost too much: `watch` looks now and then.
-            task: Any = current_task(loop)
-            sending[task] = 0
+            if message["type"] == "websocket.accept" and not message["subprotocol"]:
+                message["subprotocol"] = self.subprotocol
+            task: Any = asyncio.current_task(loop)
+            sending[task] = inf
+            self._moved = True
             try:
                 await send(message)
             except OSError:
@@ -56,16 +131,42 @@ class ClientSocket(WebSocket[Any, Any, Any]):
                     raise
                 self.connection_state = "disconnect"
             except asyncio.CancelledError:
-                if sending[task] < GIVEN_UP or task.uncancel():  # not by `watch`, or not by `watch` alone
+                if task in sending or task.uncancel():  # not by `find_overdue`, or not by that alone
                     # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
                     # let anyio repeat what it said.
                     await asyncio.sleep(0)
                     raise
             finally:
-                del sending[task]
+                sending.pop(task, None)
 
-        loop.call_later(self.send_timeout, watch, weakref.ref(self), sending)
         return wrapped_send
+
+    def find_overdue(self) -> float:
+        """Cancel the tasks that have waited for too long, and return the seconds until the next look.
+
+        What has begun since the last look is taken to begin now. So nothing is cut short, and nothing takes twice as
+        long as it may.
+        """
+        now = self._loop.time()
+        for task, since in self._sending.items():
+            self._sending[task] = min(since, now)
+        patience = min(self._sending.values(), default=now) + self._send_timeout - now
+        if patience <= 0:
+            self.connection_state = "disconnect"
+            for task in list(self._sending):
+                del self._sending[task]
+                task.cancel()
+        if self._moved:
+            self._moved = False
+            self._quiet_since = now
+        idle = self._quiet_since + (self._idle_timeout or inf) - now
+        if idle <= 0:
+            if self._receiving and not self._sending:
+                self._idle = self._receiving
+                self._idle.cancel()
+            self._quiet_since = now  # a handler that sends, or does not even receive, is at work
+            idle = self._idle_timeout
+        return min(patience, idle)
 
     async def close(self, code: int = WS_1000_NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection. What is sent from now on is dropped."""
@@ -73,24 +174,49 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self.connection_state = "disconnect"
 
 
-def watch(reference: Callable[[], ClientSocket | None], sending: dict[asyncio.Task[Any], int]) -> None:
-    """Give up a client for which a message has waited since the last look, or look again later."""
+def _look_after(reference: weakref.ref[ClientSocket], loop: asyncio.AbstractEventLoop) -> None:
+    """Look after a connection for as long as it lasts."""
     socket = reference()
-    if socket is None or socket.connection_state == "disconnect":
-        return
-    if not any(sending.values()):
-        sending.update(dict.fromkeys(sending, 1))
-        asyncio.get_running_loop().call_later(socket.send_timeout, watch, reference, sending)
-        return
-    socket.connection_state = "disconnect"
-    for task in sending:
-        sending[task] = GIVEN_UP
-        task.cancel()
+    if socket is not None and socket.connection_state != "disconnect":
+        loop.call_later(socket.find_overdue(), _look_after, reference, loop)
+
+
+def _size(data: str | bytes) -> int:
+    """Return how many bytes a frame of this data has."""
+    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
+
+
+class LimitConnections(ASGIMiddleware):
+    """Keep account of the connections of each handler, and send away those that are too many.
+
+    They are accepted first, because a page can read the code of a close, and not that of a refused handshake. Nothing
+    else is done for them: nobody is asked for a token, and no service is touched.
+    """
+
+    scopes = (ScopeType.WEBSOCKET,)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Pass a connection on, or close it with 1013."""
+        state = scope["litestar_app"].state
+        limit = state["settings"].max_connections
+        handlers = state.setdefault("handlers", defaultdict[Any, set[Any]](set))[scope["route_handler"]]
+        if limit and len(handlers) >= limit:
+            socket = ClientSocket(scope, receive, send)
+            # A browser gives up if none of the subprotocols that it offers is chosen.
+            await socket.accept(next(iter(socket.scope["subprotocols"]), None))
+            await socket.close(WS_1013_TRY_AGAIN_LATER, f"{limit} connections are all that this handler takes")
+            return
+        task = asyncio.current_task()
+        handlers.add(task)
+        try:
+            await next_app(scope, receive, send)
+        finally:
+            handlers.discard(task)
 
 
 async def wait_for_handlers(app: Litestar) -> None:
     """Let handlers that the server has cancelled finish their release before the application ends."""
-    if handlers := set(app.state.get("handlers", ())):
+    if handlers := set[Any]().union(*app.state.get("handlers", {}).values()):
         await asyncio.wait(handlers, timeout=MAX_RELEASE_SECONDS)
 
 

@@ -1,0 +1,60 @@
+"""Write into the documents what is known elsewhere; `--check` only says whether they have it."""
+
+# ruff: noqa: INP001 - a script, and no package
+
+import re
+import sys
+from pathlib import Path
+
+from ws_scaffold.guide import Guide
+from ws_scaffold.places import own_template
+from ws_scaffold.releases import OWN, SOURCE
+from ws_scaffold.render import Project
+
+DOCS = Path(__file__).parent
+
+
+def files() -> str:
+    """Return a table of the files of a project of default answers, and of what each is made."""
+    guide = Guide(own_template())
+    answers = guide.resolve({"project_name": "desk", "package_name": "desk", "handler_name": "chat"})
+    state = {"_src_path": SOURCE, "_commit": OWN, **guide.about(answers), "handlers": [guide.entry(answers)]}
+    project = Project(guide, state)
+    rows = ["| file | of | template |", "| --- | --- | --- |"]
+    for path, file in sorted(project.render().items()):
+        owner = f"the handler `{file.owner}`" if file.owner else "the project"
+        text = (guide.root / file.source).read_text(encoding="utf-8") if file.source.endswith(".jinja") else ""
+        included = re.search(r'{% include "(.+?)" %}', text)
+        rows.append(f"| `{path}` | {owner} | `{_shown(included[1] if included else file.source)}` |")
+    return "\n".join(rows)
+
+
+def _shown(source: str) -> str:
+    """Return a template's path with its variables as a person would name them."""
+    source = re.sub(r"{% yield ws from \w+ %}{{ ws\.name }}{% endyield %}", "<handler>", source)
+    source = re.sub(r'" ~ (.+?) ~ "', lambda found: f"<{found[1].removeprefix('ws.')}>", source)
+    source = re.sub(r"{% if .+? %}(.+?){% endif %}", r"\1", source)  # it is there only in some projects
+    source = source.replace("{{ _copier_conf.answers_file }}", "<answers file>")
+    return source.replace("{{ package_name }}", "<package>")
+
+
+def rendered(path: Path) -> str:
+    """Return a document with what is known elsewhere."""
+    text = path.read_text(encoding="utf-8")
+    return re.sub(
+        r"(?s)(<!-- files -->\n).*?(<!-- end of files -->)", lambda found: f"{found[1]}{files()}\n{found[2]}", text
+    )
+
+
+def main() -> int:
+    """Write the documents, or say which are stale; return the exit code."""
+    stale = [path for path in sorted(DOCS.glob("*.md")) if rendered(path) != path.read_text(encoding="utf-8")]
+    for path in stale:
+        sys.stdout.write(f"{path.name} is stale\n")
+        if "--check" not in sys.argv:
+            path.write_text(rendered(path), encoding="utf-8")
+    return int(bool(stale) and "--check" in sys.argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

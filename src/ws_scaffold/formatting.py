@@ -1,0 +1,138 @@
+"""The project's own style: what only a formatter has changed is no edit.
+
+Where a project's settings for ruff are not the template's, base and theirs are brought into the project's style before
+they are merged. A file counts as whatever it is closest to: as it was generated, formatted, or also mended by the
+rules that ruff can mend, the order of imports among them.
+"""
+
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ws_scaffold.tree import Tree
+
+PYPROJECT = "pyproject.toml"
+SETTINGS_FILES = ("ruff.toml", ".ruff.toml")
+
+FORMATTED = (("format",),)
+MENDED = (("check", "--fix-only", "--exit-zero"), *FORMATTED)
+
+Style = Callable[[str, bytes], bytes]
+"""Returns what a file of that path looks like in some style."""
+
+
+def _as_it_is(_path: str, content: bytes) -> bytes:
+    return content
+
+
+def _settings(content: bytes | None) -> Any:
+    """Return what a `pyproject.toml` says to ruff: nothing, where it cannot be read; then neither can ruff."""
+    try:
+        return tomllib.loads((content or b"").decode()).get("tool", {}).get("ruff")
+    except ValueError:
+        return None
+
+
+def differ(tree: Tree, generated: bytes | None, paths: set[str]) -> bool:
+    """Whether a project formats the files of these paths in another way than the template."""
+    ours = tree.read(PYPROJECT)
+    if ours != generated and _settings(ours) != _settings(generated):
+        return True
+    folders = {str(folder) for path in paths for folder in PurePosixPath(path).parents}
+    nested = [f"{folder}/{PYPROJECT}" for folder in folders if folder != "."]
+    names = [f"{folder}/{name}" for folder in folders for name in SETTINGS_FILES]
+    return any((tree.root / name).is_file() for name in (*names, *nested))
+
+
+def find_ruff(root: Path) -> str | None:
+    """Return the project's own ruff, else one that is active, or installed beside us, or on the path; or None."""
+    places = [root / ".venv", Path(os.environ.get("VIRTUAL_ENV") or root), Path(sys.prefix)]
+    folder = "Scripts" if os.name == "nt" else "bin"
+    for place in places:
+        if found := shutil.which("ruff", path=str(place / folder)):
+            return found
+    return shutil.which("ruff")
+
+
+@dataclass
+class Formatter:
+    """Brings base and theirs into the style that a file of the project has."""
+
+    root: Path
+    ruff: str | None
+    notes: dict[str, None] = field(default_factory=dict)
+    """What the user should know of it, each thing once."""
+
+    _seen: dict[tuple[str, bytes, tuple[str, ...]], bytes] = field(default_factory=dict, repr=False)
+
+    def style_of(self, path: str, base: bytes, ours: bytes) -> Style:
+        """Return the style in which base is closest to ours."""
+        if base == ours or not path.endswith(".py"):
+            return _as_it_is
+        styles: list[Style] = [_as_it_is, self.formatted, self.mended]
+        distances: list[int] = []
+        for style in styles:
+            distances.append(_distance(style(path, base), ours))
+            if not distances[-1]:
+                break
+        return styles[distances.index(min(distances))]
+
+    def formatted(self, path: str, content: bytes) -> bytes:
+        """Return a file as the project's formatter leaves it."""
+        return self._styled(path, content, FORMATTED)
+
+    def mended(self, path: str, content: bytes) -> bytes:
+        """Return a file as the project's linter and formatter leave it."""
+        return self._styled(path, content, MENDED)
+
+    def warm_up(self, files: Iterator[tuple[str, bytes]]) -> None:
+        """Format many files at once: each takes a process of its own."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda it: self.formatted(*it), files))
+
+    def _styled(self, path: str, content: bytes, commands: tuple[tuple[str, ...], ...]) -> bytes:
+        if not path.endswith(".py"):
+            return content
+        for command in commands:
+            asked = (path, content, command)
+            if asked not in self._seen:  # one file is looked at more than once
+                self._seen[asked] = self._run(*asked)
+            content = self._seen[asked]
+        return content
+
+    def _run(self, path: str, content: bytes, command: tuple[str, ...]) -> bytes:
+        if self.ruff is None:
+            self.notes["the project formats in a way of its own, and there is no ruff: formatting counts as edits"] = (
+                None
+            )
+            return content
+        import subprocess  # noqa: PLC0415 - it takes long to import, and most projects keep the settings
+
+        done = subprocess.run(  # noqa: S603 - the project's own ruff
+            [self.ruff, *command, "--quiet", "--stdin-filename", str(self.root / path), "-"],
+            input=content,
+            capture_output=True,
+            check=False,
+            cwd=self.root,
+        )
+        if done.returncode:
+            reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["it failed"])[0]
+            self.notes[f"ruff cannot format, so formatting counts as edits: {reason}"] = None
+            return content
+        return done.stdout
+
+
+def _distance(one: bytes, other: bytes) -> int:
+    """Return how many lines differ."""
+    if one == other:
+        return 0
+    lines, others = one.splitlines(), other.splitlines()
+    matched = sum(block.size for block in SequenceMatcher(None, lines, others, autojunk=False).get_matching_blocks())
+    return len(lines) + len(others) - 2 * matched

@@ -1,0 +1,35 @@
+"""The documents say what is true."""
+
+import re
+import sys
+
+from projects import REPOSITORY, run
+from ws_scaffold.cli import parser_of
+from ws_scaffold.guide import Guide
+from ws_scaffold.merge import CHANGING
+from ws_scaffold.places import own_template
+
+
+def test_documents_have_what_is_known_elsewhere() -> None:
+    done = run(sys.executable, REPOSITORY / "docs/render.py", "--check", cwd=REPOSITORY, env={"PYTHONPATH": "src"})
+    assert (done.returncode, done.stdout) == (0, ""), "python docs/render.py writes them anew"
+
+
+def test_every_action_is_documented() -> None:
+    text = (REPOSITORY / "docs/command.md").read_text()
+    assert set(re.findall(r"^\| `(\w+)` \| [^|]+ \|$", text, re.MULTILINE)) >= CHANGING | {"keep", "gone"}
+
+
+def test_every_command_is_documented() -> None:
+    documented = "\n".join(path.read_text() for path in (REPOSITORY / "docs").glob("*.md"))
+    parser = parser_of(Guide(own_template()))
+    commands = next(action.choices for action in parser._actions if action.dest == "command")  # noqa: SLF001
+    assert commands
+    for name in commands:
+        assert f"ws-scaffold {name}" in documented, name
+
+
+def test_every_option_of_an_update_is_documented() -> None:
+    text = (REPOSITORY / "docs/updating.md").read_text()
+    for option in ("--to", "--check", "--abort", "--dry-run", "--defaults", "--data", "--abort-on-conflict"):
+        assert f"{option}" in text, option
