@@ -28,7 +28,7 @@ from typing import Any
 from ws_scaffold import __version__
 from ws_scaffold.guide import Guide
 from ws_scaffold.places import own_template
-from ws_scaffold.project import SOURCE
+from ws_scaffold.releases import SOURCE
 from ws_scaffold.render import Project
 
 SIZES = (1, 10, 100, 500)
