@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from asyncio import current_task
 from collections import defaultdict
 from math import inf
 from typing import Any, Literal, overload
@@ -21,6 +22,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 WS_3008_TIMEOUT = 3008  # in IANA's registry
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
 CLOSED_BY_SERVER = "after sending 'websocket.close'"  # uvicorn, when it has closed itself: no pong came, say
+GIVEN_UP = -inf  # in the place of the time since when a task sends
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
 
@@ -84,7 +86,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         async def wrapped_receive() -> Any:
             if self.connection_state == "disconnect":
                 raise WebSocketDisconnect(detail="the client has left")
-            self._receiving = task = asyncio.current_task(loop)
+            self._receiving = task = current_task(loop)
             try:
                 message: Any = await receive()
             except asyncio.CancelledError:
@@ -94,13 +96,13 @@ class ClientSocket(WebSocket[Any, Any, Any]):
             finally:
                 self._receiving = None
             self._moved = True
-            if message["type"] != "websocket.receive":
+            if message["type"] == "websocket.receive":
+                self.connection_state = "receive"
+                data = message.get("text") or message.get("bytes")
+                if data and len(data) > harmless and _size(data) > limit:
+                    return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
+            else:
                 self.connection_state = "connect" if message["type"] == "websocket.connect" else "disconnect"
-                return message
-            self.connection_state = "receive"
-            data = message.get("text") or message.get("bytes")
-            if data and len(data) > harmless and _size(data) > limit:
-                return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
             return message
 
         return wrapped_receive
@@ -117,9 +119,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
                 return
-            if message["type"] == "websocket.accept" and not message["subprotocol"]:
-                message["subprotocol"] = self.subprotocol
-            task: Any = asyncio.current_task(loop)
+            task: Any = current_task(loop)
             sending[task] = inf
             self._moved = True
             try:
@@ -131,15 +131,21 @@ class ClientSocket(WebSocket[Any, Any, Any]):
                     raise
                 self.connection_state = "disconnect"
             except asyncio.CancelledError:
-                if task in sending or task.uncancel():  # not by `find_overdue`, or not by that alone
+                if sending[task] != GIVEN_UP or task.uncancel():  # not by `find_overdue`, or not by that alone
                     # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
                     # let anyio repeat what it said.
                     await asyncio.sleep(0)
                     raise
             finally:
-                sending.pop(task, None)
+                del sending[task]
 
-        return wrapped_send
+        async def wrapped_accept(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                message["subprotocol"] = message["subprotocol"] or self.subprotocol
+            self.send = wrapped_send  # the first message is the only one to accept
+            await wrapped_send(message)
+
+        return wrapped_accept
 
     def find_overdue(self) -> float:
         """Cancel the tasks that have waited for too long, and return the seconds until the next look.
@@ -153,8 +159,8 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         patience = min(self._sending.values(), default=now) + self._send_timeout - now
         if patience <= 0:
             self.connection_state = "disconnect"
-            for task in list(self._sending):
-                del self._sending[task]
+            for task in self._sending:
+                self._sending[task] = GIVEN_UP
                 task.cancel()
         if self._moved:
             self._moved = False
@@ -206,7 +212,7 @@ class LimitConnections(ASGIMiddleware):
             await socket.accept(next(iter(socket.scope["subprotocols"]), None))
             await socket.close(WS_1013_TRY_AGAIN_LATER, f"{limit} connections are all that this handler takes")
             return
-        task = asyncio.current_task()
+        task = current_task()
         handlers.add(task)
         try:
             await next_app(scope, receive, send)
