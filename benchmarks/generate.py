@@ -10,8 +10,6 @@ a new name. What is set up for a contender, or undone after it, is not timed; no
 get a template of four files with the text of ours. Those that are not installed are named, not guessed.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import argparse
 import json
 import os
@@ -30,7 +28,7 @@ from typing import Any
 from ws_scaffold import __version__
 from ws_scaffold.guide import Guide
 from ws_scaffold.places import own_template
-from ws_scaffold.project import SOURCE
+from ws_scaffold.releases import SOURCE
 from ws_scaffold.render import Project
 
 SIZES = (1, 10, 100, 500)
@@ -47,7 +45,7 @@ NAME = "NAME"
 TEMPLATES = (
     "template/interfaces/listener/typed.py.jinja",
     "template/directions/reply/dependencies.py.jinja",
-    "template/directions/reply/schemas.py.jinja",
+    "template/directions/reply/schemas_typed.py.jinja",
     "template/directions/reply/service_typed.py.jinja",
 )
 """Four of our own: for the bare render, and as text for the others."""
@@ -112,7 +110,7 @@ class Contender:
 
         def start(command: list[str]) -> None:
             words = [word.replace(NAME, name) for word in command]
-            subprocess.run(words, cwd=self.folder, env=environment, check=True, capture_output=True)  # noqa: S603 - ours
+            subprocess.run(words, cwd=self.folder, env=environment, check=True, capture_output=True)
 
         begun = time.perf_counter()
         start(self.command)

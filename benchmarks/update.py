@@ -15,8 +15,6 @@ renames a template file, adds a shared line, and asks a new question. Then it is
 Whole processes are timed, one after the other in each round, on one machine in one run; the first round warms up.
 """
 
-# ruff: noqa: INP001 - a script, and no package
-
 import argparse
 import json
 import os
@@ -45,9 +43,7 @@ CHAT, SERVICE = "src/desk/ws/chat/handler.py", "src/desk/ws/chat/service.py"
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     environment = {**os.environ, "GIT_ALLOW_PROTOCOL": "file", "RUFF_NO_CACHE": "true"}
-    return subprocess.run(  # noqa: S603 - ours
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300
-    )
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
 
 def commit(folder: Path) -> None:

@@ -219,6 +219,12 @@ MUTANTS = (
         lambda handler: not (_own_loop(handler) or _duplex(handler) or _raw(handler) or _shared(handler)),
     ),
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
+    Mutant(
+        "a send after the server has closed is an error",
+        SOCKET,
+        r"except RuntimeError as",
+        "except ZeroDivisionError as",
+    ),
     Mutant("a client that stopped reading is kept", SOCKET, r"if patience <= 0:", "if False:"),
     Mutant("nothing is looked after", SOCKET, r"^        _look_after\(.*\n", ""),
     Mutant("shutdown does not wait", APP, r"^ *on_shutdown=\[wait_for_handlers\],\n", ""),
@@ -240,8 +246,8 @@ MUTANTS = (
     Mutant(
         "idle connection closed with another code", SOCKET, r"^(WS_3008_TIMEOUT = )3008", r"\g<1>3000", everywhere=False
     ),
-    Mutant("what is received does not count", SOCKET, r"^            self\._moved = monotonic\(\)\n", "", _pushes),
-    Mutant("what is sent does not count", SOCKET, r"= self\._moved = monotonic\(\)", "= monotonic()", _streams),
+    Mutant("what is received does not count", SOCKET, r"^ *self\._moved = True\n(?= *if message)", "", _pushes),
+    Mutant("what is sent does not count", SOCKET, r"^ *self\._moved = True\n(?= *try:)", "", _streams),
     Mutant(
         "handler at work taken for idle", SOCKET, r"finally:\n *self\._receiving = None", "finally:\n pass", _receives
     ),

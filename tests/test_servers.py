@@ -7,7 +7,7 @@ import shlex
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Generator
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -92,7 +92,8 @@ def test_client_that_closes_leaves_nothing_behind(server: Server, code: int) -> 
     async def scenario(client: Client) -> None:
         await client.exchange()
         await client.connection.close(code)
-        assert client.connection.close_code == code
+        # Once in some thousand times, granian does not answer, and keeps the connection; its handler has ended.
+        assert client.connection.close_code in ((code,) if server.kind == "uvicorn" else (code, 1006))
 
     server.begin()
     meet(server, scenario, HANDLERS * TIMES)
@@ -164,6 +165,45 @@ def test_raw_frame_of_the_wrong_kind_closes(server: Server) -> None:
         await client.connection.send("text", text=not client.is_text)
         kind = "text" if client.is_text else "binary"
         assert await client.closed() == (1003, f"expected a {kind} frame")
+
+    server.begin()
+    meet(server, scenario, [handler for handler in ANSWERING if handler["payload"] == "raw"])
+    assert_failed(server)
+
+
+def all_of_unicode() -> list[str]:
+    """Return texts that hold every character there is, surrogates being none."""
+    characters = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+    return [characters[start : start + 0x10000] for start in range(0, len(characters), 0x10000)]
+
+
+def in_pieces(data: bytes, *, size: int) -> Iterator[bytes]:
+    """Yield the data in pieces of that size, the last one empty: fragments that end in the middle of characters."""
+    yield from (data[start : start + size] for start in range(0, len(data), size))
+    yield b""
+
+
+def test_raw_messages_come_back_whole(server: Server) -> None:
+    texts = [
+        "",
+        "hello",
+        "\0",
+        "\r\n",
+        "\N{ZERO WIDTH NO-BREAK SPACE}",
+        "\N{SNOWMAN}" * (MEBIBYTE // 3),
+        *all_of_unicode(),
+    ]
+    binary = [b"", bytes(range(256)), bytes(MEBIBYTE), b"\xff" * MEBIBYTE, "hello".encode("utf-16")]
+    binary += [bytes([byte]) for byte in range(256)]
+
+    async def scenario(client: Client) -> None:
+        messages: list[str | bytes] = [*texts] if client.is_text else [*binary]
+        for number, message in enumerate(messages):
+            data = message.encode() if isinstance(message, str) else message
+            await client.connection.send(message)
+            assert await client.receive_frame() == message, f"message {number}"
+            await client.connection.send(in_pieces(data, size=len(data) // 7 + 1), text=client.is_text)
+            assert await client.receive_frame() == message, f"message {number}, in fragments"
 
     server.begin()
     meet(server, scenario, [handler for handler in ANSWERING if handler["payload"] == "raw"])

@@ -7,6 +7,7 @@ import struct
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from urllib.parse import quote_plus
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
@@ -43,13 +44,25 @@ class Client:
         data: bytes = self.codec.encode({"text": text}) if self.is_typed else text.encode()
         await self.connection.send(data, text=self.is_text)
 
+    async def receive_frame(self) -> str | bytes:
+        """Return the data of the next message that is no event: as it comes, in a frame of the right kind."""
+        while self.is_event(frame := await self.connection.recv()):
+            assert self.is_sent_events
+        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r:.200}"
+        return frame
+
     async def receive(self) -> Any:
         """Return the next message: decoded if it is typed, else as a string."""
         frame = await self.connection.recv()
-        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r}"
+        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r:.200}"
         if self.is_typed:
             return self.codec.decode(frame)
         return frame if isinstance(frame, str) else frame.decode()
+
+    @staticmethod
+    def is_event(frame: str | bytes) -> bool:
+        """Tell whether a raw message is an event."""
+        return frame.startswith("event ") if isinstance(frame, str) else frame.startswith(b"event ")
 
     def number(self, message: Any) -> int | None:
         """Return the number of an event, or None for any other message."""
@@ -71,6 +84,13 @@ class Client:
             assert self.is_sent_events
         return message
 
+    def check(self, answer: Any, number: int, text: str) -> None:
+        """Check that this is the answer to that message: where events are a channel's, the client's own event."""
+        if self.is_typed and self.is_shared:
+            assert (answer["type"], answer["text"]) == ("event", text), answer
+        else:
+            assert answer == ({"type": "reply", "number": number, "text": text} if self.is_typed else text)
+
     async def exchange(self, number: int = 1) -> None:
         """Check that events arrive, and that a message is answered, as the first or that `number` of them."""
         if self.is_sent_events:
@@ -82,11 +102,7 @@ class Client:
     async def be_answered(self, number: int = 1) -> None:
         """Check that a message is answered; and by what it is itself, where all are told."""
         await self.send("hello")
-        answer = await self.receive_answer()
-        if self.is_typed and self.is_shared:
-            assert (answer["type"], answer["text"]) == ("event", "hello")
-        else:
-            assert answer == ({"type": "reply", "number": number, "text": "hello"} if self.is_typed else "hello")
+        self.check(await self.receive_answer(), number, "hello")
 
     async def exchange_alone(self) -> None:
         """Check what works where nobody else publishes."""
@@ -140,18 +156,18 @@ class Client:
 
     async def reset(self) -> None:
         """Leave without a close frame, as a process that crashes or a network that breaks does."""
-        linger = struct.pack("ii", 1, 0)
-        self.connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        transport = self.connection.transport
+        if not transport.is_closing():  # the server may have been faster
+            linger = struct.pack("ii", 1, 0)
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         await self.end_the_stream()
 
 
-def handshake(port: int, handler: Handler, **options: Any) -> connect:
-    """Return a handshake with a handler; unless the options say otherwise, as one who may connect."""
+def handshake(port: int, handler: Handler, demand: str = "", **options: Any) -> connect:
+    """Return a handshake with a handler, with a demand on its service; unless the options differ, as one who may."""
     welcome = {"subprotocols": ["bearer", TOKEN]} if handler["guard"] == "token" else {}
-    # A channel of its own for each client.
-    channel = f"/{secrets.token_hex(8)}" if handler.get("events") == "channel" else ""
     return connect(
-        f"ws://{HOST}:{port}{path_of(handler['name'])}{channel}",
+        f"ws://{HOST}:{port}{target_of(handler, demand)}",
         **{
             "compression": None,  # a flood of one letter would be no flood
             "close_timeout": DEADLINE,
@@ -166,13 +182,24 @@ def handshake(port: int, handler: Handler, **options: Any) -> connect:
     )
 
 
+def target_of(handler: Handler, demand: str = "") -> str:
+    """Return where a handler is, on a channel that nobody else has, if it has channels."""
+    channel = f"/{secrets.token_hex(8)}" if handler.get("events") == "channel" else ""
+    return f"{path_of(handler['name'])}{channel}{demand and '?'}{quote_plus(demand)}"
+
+
+@asynccontextmanager
+async def connected(port: int, handler: Handler, demand: str = "") -> AsyncGenerator[Client, None]:
+    """Connect to a handler, and leave no connection open behind the block; demand something of its service."""
+    async with handshake(port, handler, demand, close_timeout=DEADLINE / 4) as connection:
+        try:
+            yield Client(handler, connection)
+        finally:
+            connection.transport.abort()
+
+
 @asynccontextmanager
 async def clients(port: int, handlers: Iterable[Handler]) -> AsyncGenerator[list[Client], None]:
     """Connect to these handlers, one client each, and leave no connection open behind the block."""
     async with AsyncExitStack() as stack, asyncio.timeout(3 * DEADLINE):
-        connected = []
-        for handler in handlers:
-            connection = await stack.enter_async_context(handshake(port, handler))
-            stack.callback(connection.transport.abort)
-            connected.append(Client(handler, connection))
-        yield connected
+        yield [await stack.enter_async_context(connected(port, handler)) for handler in handlers]

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -24,16 +25,16 @@ HOST = "127.0.0.1"
 DEADLINE = 20.0  # seconds for whatever is waited for; much more than it takes
 
 COMMANDS = {
-    "generated": ("everything",),
-    "litestar": ("litestar", "--app", "everything.app:app", "run"),
-    "uvicorn": ("serving.watched",),
-    "granian": ("granian", "--interface", "asgi", "serving.watched:app"),
+    "generated": "everything --port {port}",
+    "litestar": "litestar --app everything.app:app run --port {port}",
+    "uvicorn": "serving.watched --port {port}",
+    "granian": "granian --interface asgi --port {port} serving.watched:app",
 }
 """How to serve the project: what follows `python -m`. The last two count what they hold."""
 
 FAILURE = re.compile(
     r"^ERROR .* Uncaught exception \(connection_type=websocket, path='(.+)'\):\n"
-    rf"(?:(?:Traceback|RuntimeError: {SECRET}$|[ +|]).*\n)+",
+    rf"(?:(?:Traceback|[ +|]).*\n)+?(?:[ |]*RuntimeError: {SECRET}\n)(?: *\+-+\n)?",
     re.MULTILINE,
 )
 """What the project logs of a service that fails: one record, and the path in it."""
@@ -121,17 +122,19 @@ class Server:
         self.idle = self.idle or self.before
         self.begun = len(self.output.read_text())
 
-    def settle(self, names: Iterable[str]) -> None:
-        """Wait until nothing is left of the scenario, in which each of these handlers had a connection."""
-        connections = Counter(names)
+    def settle(self, names: Iterable[str] | None = None) -> None:
+        """Wait until nothing is left of the scenario, in which each of these handlers had a connection, if known."""
+        connections = None if names is None else Counter(names)
         wait_until(lambda: self.leftovers(self.counts(), connections), self.log)
 
-    def leftovers(self, now: Counts, connections: Counter[str]) -> list[str]:
-        """Return what there should not be, when there have been that many connections of each handler."""
+    def leftovers(self, now: Counts, connections: Counter[str] | None) -> list[str]:
+        """Return what there should not be, when there have been that many connections of each handler, or any."""
         alive = {kind: (self.idle[kind], now[kind]) for kind in ("tasks", "generators", "sockets", "subscribers")}
         found = [f"{before} {kind} became {after}" for kind, (before, after) in alive.items() if after > before]
         for name, before in self.before["handlers"].items():
-            connected = before["connected"] + connections[name]
+            connected = now["handlers"][name]["connected"]
+            if connections is not None:
+                connected = before["connected"] + connections[name]
             expected = dict.fromkeys(before, 0) | {"connected": connected, "released": connected}
             if now["handlers"][name] != expected:
                 found.append(f"{name}: {now['handlers'][name]} in the place of {expected}")
@@ -150,9 +153,12 @@ class Server:
         """Return the paths of the handlers that have failed since the scenario began, as often as that is logged."""
         return ["/".join(path.split("/")[:3]) for path in FAILURE.findall(self.log())]  # without a channel
 
-    def troubles(self) -> list[str]:
-        """Return what else is logged that is more than information."""
-        return TROUBLE.findall(FAILURE.sub("", self.log()))
+    def troubles(self, *expected: re.Pattern[str]) -> list[str]:
+        """Return what else is logged that is more than information, and is not expected either."""
+        log = self.log()
+        for pattern in (FAILURE, *expected):
+            log = pattern.sub("", log)
+        return TROUBLE.findall(log)
 
     def terminate(self, within: float) -> None:
         """Send SIGTERM, and check that the process ends within so many seconds, and with it all that listens."""
@@ -162,6 +168,17 @@ class Server:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running {within} seconds after SIGTERM\n{self.log()}") from None
         assert not self.listens()
+
+    def memory(self) -> int:
+        """Return how many bytes of memory the server holds, in all its processes; 0 where the system does not say."""
+        pages = 0
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                group = int((folder / "stat").read_text().rpartition(")")[2].split()[2])
+                pages += int((folder / "statm").read_text().split()[1]) if group == self.process.pid else 0
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended meanwhile
+        return pages * resource.getpagesize()
 
     def last_counts(self) -> Counts:
         """Return the counts that the process wrote down when it ended."""
@@ -178,21 +195,22 @@ class Server:
 
 
 @contextmanager
-def serve(kind: str, project: Path, output: Path) -> Generator[Server, None, None]:
-    """Serve the project of all handlers, on a free port, until the block ends."""
+def serve(kind: str, project: Path, output: Path, **settings: float) -> Generator[Server, None, None]:
+    """Serve the project of all handlers, on a free port, until the block ends; uvicorn with other settings, if any."""
     port = free_port()
     environ = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(project / "src"), str(TESTS)]),
         "PYTHONUNBUFFERED": "1",
         "REPORT": str(output.with_suffix(".json")),
+        "SETTINGS": json.dumps(settings),
         "EVERYTHING_TOKEN": TOKEN,
         "EVERYTHING_ALLOWED_ORIGINS": ALLOWED,
     }
     with (
         output.open("wb") as stream,
         subprocess.Popen(
-            [sys.executable, "-m", *COMMANDS[kind], "--port", str(port)],
+            [sys.executable, "-m", *COMMANDS[kind].format(port=port).split()],
             cwd=project,
             env=environ,
             stdin=subprocess.DEVNULL,

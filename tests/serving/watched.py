@@ -16,13 +16,16 @@ import signal
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import AsyncGeneratorType, FrameType
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
+import uvicorn
 from litestar import Litestar, get, put
 from litestar.params import FromQuery
 from litestar.types import Message, Receive, Scope, Send
@@ -35,8 +38,15 @@ NEVER = 3600.0
 FLOOD = 512 * 1024  # bytes of a message that a client does not read: a few fill all buffers between the two
 
 demand = "none"
-running: list[asyncio.Task[None]] = []
 """What the services do besides what they were generated to do: "flood", "silence", "fail to reply", "fail to tell"."""
+own_demand: ContextVar[str] = ContextVar("own_demand", default="")
+"""The same for one connection: what its path has behind the question mark."""
+running: list[asyncio.Task[None]] = []
+
+
+def demanded() -> str:
+    """Return what is demanded of this connection."""
+    return own_demand.get() or demand
 
 
 def enlarged(message: Any) -> Any:
@@ -52,9 +62,14 @@ async def disturbed(events: AsyncGenerator[Any, None]) -> AsyncGenerator[Any, No
     """Flood the client, or fail after one event."""
     async with aclosing(events):
         async for event in events:
-            yield enlarged(event) if demand == "flood" else event
-            if demand == "fail to tell":
+            yield enlarged(event) if demanded() == "flood" else event
+            if demanded() == "fail to tell":
                 raise RuntimeError(SECRET)
+
+
+def is_open(stream: Any) -> bool:
+    """Tell whether a generator has not ended."""
+    return stream.ag_frame is not None
 
 
 class Watch:
@@ -63,11 +78,14 @@ class Watch:
     def __init__(self, name: str) -> None:
         module: Any = importlib.import_module(f"{PACKAGE}.ws.{name}.service")
         class_name = "".join(part.capitalize() for part in name.split("_"))
-        self.connected: list[object] = []
-        self.released: list[object] = []
+        self.connected = 0
+        self.released = 0
+        self.released_again = 0
+        # Kept until it is released, so that none is taken for one that was.
+        self.connections: set[object] = set()
         self.sends: dict[object, float] = {}
         self.longest_send = 0.0
-        # Kept, so that no generator is closed just because nobody refers to it any more.
+        # Kept until it is closed, so that none is closed just because nobody refers to it any more.
         self.streams: list[Any] = []
         self.watch_connections(getattr(module, f"{class_name}Connection"))
         self.is_shared = hasattr(module, "Publish")
@@ -81,7 +99,8 @@ class Watch:
 
         def noted_init(connection: Any, *arguments: Any) -> None:
             init(connection, *arguments)
-            self.connected.append(connection)
+            self.connected += 1
+            self.connections.add(connection)
 
         connection_class.__init__ = noted_init
         if hasattr(connection_class, "reply"):
@@ -93,10 +112,10 @@ class Watch:
         """Return a method `reply` that floods the client or fails where that is demanded."""
 
         async def disturbed_reply(connection: Any, message: Any) -> Any:
-            if demand == "fail to reply":
+            if demanded() == "fail to reply":
                 raise RuntimeError(SECRET)
             answer = await reply(connection, message)
-            return enlarged(answer) if demand == "flood" else answer
+            return enlarged(answer) if demanded() == "flood" and answer is not None else answer
 
         return disturbed_reply
 
@@ -104,8 +123,8 @@ class Watch:
         """Return a method `events` whose generators are kept."""
 
         def noted_events(connection: Any) -> Any:
-            stream = events(connection) if demand == "none" else disturbed(events(connection))
-            self.streams.append(stream)
+            stream = events(connection) if demanded() == "none" else disturbed(events(connection))
+            self.streams = [*filter(is_open, self.streams), stream]
             return stream
 
         return noted_events
@@ -116,7 +135,11 @@ class Watch:
         release = service.release
 
         async def noted_release(connection: Any) -> None:
-            self.released.append(connection)
+            if connection in self.connections:
+                self.connections.remove(connection)
+                self.released += 1
+            else:
+                self.released_again += 1
             await asyncio.sleep(0.01)  # as a database would
             await release(connection)
 
@@ -159,11 +182,11 @@ class Watch:
     def counts(self) -> dict[str, int]:
         """Return how many of each there are, and have been."""
         return {
-            "connected": len(self.connected),
-            "released": len({id(connection) for connection in self.released}),
-            "released_again": len(self.released) - len({id(connection) for connection in self.released}),
+            "connected": self.connected,
+            "released": self.released,
+            "released_again": self.released_again,
             "held": len(self.service.connections),
-            "streams": sum(stream.ag_frame is not None for stream in self.streams),
+            "streams": sum(map(is_open, self.streams)),
             "sends": len(self.sends),
         }
 
@@ -189,7 +212,7 @@ def counts() -> dict[str, Any]:
         tasks = 0  # the event loop has ended
     return {
         "tasks": tasks,
-        "generators": sum(type(it) is AsyncGeneratorType and it.ag_frame is not None for it in objects),
+        "generators": sum(type(it) is AsyncGeneratorType and is_open(it) for it in objects),
         "sockets": sum(issubclass(type(it), socket_class) for it in objects),
         "subscribers": channels.subscribers,
         "handlers": {name: watch.counts() for name, watch in watches.items()},
@@ -222,6 +245,8 @@ def note_sends() -> None:
 
     async def noting_handle(scope: Scope, receive: Receive, send: Send) -> None:
         watch = watches.get(scope["path"].removeprefix("/ws/").partition("/")[0].replace("-", "_"))
+        if watch:
+            own_demand.set(unquote_plus(scope["query_string"].decode()))
         await handle(scope, receive, watch.noted_send(send) if watch else send)
 
     app.asgi_handler = noting_handle
@@ -261,6 +286,13 @@ app.on_shutdown.insert(0, end_to_publish)
 note_sends()
 
 
+def serve() -> None:
+    """Serve as `python -m everything` does, but for the settings that the tests want otherwise."""
+    run, other = uvicorn.run, json.loads(os.environ["SETTINGS"])
+    uvicorn.run = lambda app, **settings: run(app, **{**settings, **other})
+    importlib.import_module(f"{PACKAGE}.__main__").main()
+
+
 def report_and_die(number: int, _frame: FrameType | None) -> None:
     """Report, and end as without this handler of a signal: at once."""
     report()
@@ -272,6 +304,6 @@ if __name__ == "__main__":
     # The last moment of this process is when uvicorn, done with its shutdown, raises the signal again; or the usual.
     signal.signal(signal.SIGTERM, report_and_die)
     atexit.register(report)
-    importlib.import_module(f"{PACKAGE}.__main__").main()
+    serve()
 else:
     app.on_shutdown.append(report)

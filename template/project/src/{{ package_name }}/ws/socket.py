@@ -2,9 +2,9 @@
 
 import asyncio
 import weakref
+from asyncio import current_task
 from collections import defaultdict
 from math import inf
-from time import monotonic
 from typing import Any, Literal, overload
 
 from litestar import Litestar, WebSocket
@@ -21,6 +21,8 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 WS_3008_TIMEOUT = 3008  # in IANA's registry
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
+CLOSED_BY_SERVER = "after sending 'websocket.close'"  # uvicorn, when it has closed itself: no pong came, say
+GIVEN_UP = -inf  # in the place of the time since when a task sends
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
 
@@ -28,8 +30,9 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     """A WebSocket on which a client that has left, or has stopped reading, is no error.
 
     What is sent to such a client is dropped, the next receive raises ``WebSocketDisconnect``, ``iter_data()`` and
-    its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, others say
-    nothing, and none gives up on a client that keeps the connection and reads no more.
+    its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, or a
+    ``RuntimeError`` if it has closed the connection itself; others say nothing; and none gives up on a client that
+    keeps the connection and reads no more.
 
     A client that sends too large a message, or with which nothing has been exchanged for too long, has left in the same
     sense: it is closed with the code that says so. The settings have the limits.
@@ -41,7 +44,22 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     takes it as its ``websocket_class``; a handler that needs another one names a subclass, as `RawSocket` is.
     """
 
-    subprotocol: str | None = None
+    # As its bases: there may be many connections, and each would have a dictionary.
+    __slots__ = (
+        "__weakref__",
+        "_idle",
+        "_idle_timeout",
+        "_loop",
+        "_max_message_size",
+        "_moved",
+        "_quiet_since",
+        "_receiving",
+        "_send_timeout",
+        "_sending",
+        "subprotocol",
+    )
+
+    subprotocol: str | None
     """What the connection is accepted with if the handler chooses nothing. For guards and dependencies to set."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,22 +68,25 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self._idle_timeout: float = settings.idle_timeout
         self._send_timeout: float = settings.send_timeout
         self._loop = asyncio.get_running_loop()
-        self._sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when
+        self._sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when, as far as seen
         self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
         self._idle: asyncio.Task[Any] | None = None  # the one that was cancelled there, for a limit
-        self._moved = monotonic()  # when a message was last received or sent
+        self._moved = True  # whether a message was received or sent since the last look
+        self._quiet_since = inf  # the look that saw the last message
+        self.subprotocol = None
         super().__init__(scope, receive, send)
-        # A timer a message would cost more than the message: note the time, and look now and then.
+        # A timer for each message, or a look at the clock, would cost too much: look now and then.
         _look_after(weakref.ref(self), self._loop)
 
     def receive_wrapper(self, receive: Receive) -> Receive:
         """Wrap ``receive``: a client that reaches a limit is closed, and has left."""
         loop, limit = self._loop, self._max_message_size
+        harmless = limit // 4  # so many characters are short enough even if each takes four bytes
 
         async def wrapped_receive() -> Any:
             if self.connection_state == "disconnect":
                 raise WebSocketDisconnect(detail="the client has left")
-            self._receiving = task = asyncio.current_task(loop)
+            self._receiving = task = current_task(loop)
             try:
                 message: Any = await receive()
             except asyncio.CancelledError:
@@ -74,15 +95,14 @@ class ClientSocket(WebSocket[Any, Any, Any]):
                 return await self._give_up(WS_3008_TIMEOUT, "nothing was received or sent for too long")
             finally:
                 self._receiving = None
-            self._moved = monotonic()
-            if message["type"] != "websocket.receive":
+            self._moved = True
+            if message["type"] == "websocket.receive":
+                self.connection_state = "receive"
+                data = message.get("text") or message.get("bytes")
+                if data and len(data) > harmless and _size(data) > limit:
+                    return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
+            else:
                 self.connection_state = "connect" if message["type"] == "websocket.connect" else "disconnect"
-                return message
-            self.connection_state = "receive"
-            data = message.get("text") or message.get("bytes")
-            # A character takes up to four bytes: what is short enough even then need not be encoded to know.
-            if data and len(data) * 4 > limit and _size(data) > limit:
-                return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
             return message
 
         return wrapped_receive
@@ -99,41 +119,58 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
                 return
-            if message["type"] == "websocket.accept" and not message["subprotocol"]:
-                message["subprotocol"] = self.subprotocol
-            task = asyncio.current_task(loop)
-            assert task is not None
-            sending[task] = self._moved = monotonic()
+            task: Any = current_task(loop)
+            sending[task] = inf
+            self._moved = True
             try:
                 await send(message)
             except OSError:
                 self.connection_state = "disconnect"
+            except RuntimeError as exc:
+                if CLOSED_BY_SERVER not in str(exc):
+                    raise
+                self.connection_state = "disconnect"
             except asyncio.CancelledError:
-                if task in sending or task.uncancel():  # not by `find_overdue`, or not by that alone
+                if sending[task] != GIVEN_UP or task.uncancel():  # not by `find_overdue`, or not by that alone
                     # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
                     # let anyio repeat what it said.
                     await asyncio.sleep(0)
                     raise
             finally:
-                sending.pop(task, None)
+                del sending[task]
 
-        return wrapped_send
+        async def wrapped_accept(message: Message) -> None:
+            if message["type"] == "websocket.accept":
+                message["subprotocol"] = message["subprotocol"] or self.subprotocol
+            self.send = wrapped_send  # the first message is the only one to accept
+            await wrapped_send(message)
+
+        return wrapped_accept
 
     def find_overdue(self) -> float:
-        """Cancel the tasks that have waited for too long, and return the seconds until others may have."""
-        now = monotonic()
+        """Cancel the tasks that have waited for too long, and return the seconds until the next look.
+
+        What has begun since the last look is taken to begin now. So nothing is cut short, and nothing takes twice as
+        long as it may.
+        """
+        now = self._loop.time()
+        for task, since in self._sending.items():
+            self._sending[task] = min(since, now)
         patience = min(self._sending.values(), default=now) + self._send_timeout - now
         if patience <= 0:
             self.connection_state = "disconnect"
-            for task in list(self._sending):
-                del self._sending[task]
+            for task in self._sending:
+                self._sending[task] = GIVEN_UP
                 task.cancel()
-        idle = self._moved + (self._idle_timeout or inf) - now
+        if self._moved:
+            self._moved = False
+            self._quiet_since = now
+        idle = self._quiet_since + (self._idle_timeout or inf) - now
         if idle <= 0:
             if self._receiving and not self._sending:
                 self._idle = self._receiving
                 self._idle.cancel()
-            self._moved = now  # a handler that sends, or does not even receive, is at work
+            self._quiet_since = now  # a handler that sends, or does not even receive, is at work
             idle = self._idle_timeout
         return min(patience, idle)
 
@@ -144,7 +181,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
 
 
 def _look_after(reference: weakref.ref[ClientSocket], loop: asyncio.AbstractEventLoop) -> None:
-    """Look after a connection for as long as it lasts, whenever it may have reached a limit."""
+    """Look after a connection for as long as it lasts."""
     socket = reference()
     if socket is not None and socket.connection_state != "disconnect":
         loop.call_later(socket.find_overdue(), _look_after, reference, loop)
@@ -175,7 +212,7 @@ class LimitConnections(ASGIMiddleware):
             await socket.accept(next(iter(socket.scope["subprotocols"]), None))
             await socket.close(WS_1013_TRY_AGAIN_LATER, f"{limit} connections are all that this handler takes")
             return
-        task = asyncio.current_task()
+        task = current_task()
         handlers.add(task)
         try:
             await next_app(scope, receive, send)
@@ -194,6 +231,8 @@ class RawSocket(ClientSocket):
 
     Litestar hands a frame of the other kind over as an empty one, and a raw handler could not tell the two apart.
     """
+
+    __slots__ = ()
 
     @overload
     async def receive_data(self, mode: Literal["text"]) -> str: ...

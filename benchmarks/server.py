@@ -1,0 +1,152 @@
+"""Serves one contender, on the port and the core that it is told; `serve.py` and `growth.py` start it.
+
+All but the last two are served by uvicorn, with the settings of a generated project.
+"""
+
+import argparse
+import asyncio
+import importlib
+import os
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import uvicorn
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from figures import HOST, MEASURED, PACKAGE, class_name, path_of
+from peers import FORMS, PUSH, REPLY, App, Error, Event, Form, Reply
+
+SETTINGS: Any = {"ws_max_size": 1024 * 1024, "ws_ping_interval": 20, "ws_ping_timeout": 20}
+WEBSOCKETS = "websockets' own server"
+BARE = "bare sockets: what the client can"
+
+
+def source_of(form: Form, event_class: Any = Event) -> Callable[..., AsyncGenerator[Any, None]]:
+    """Return what yields events as fast as they are taken, and lets others have their turn between two of them."""
+
+    async def events(*_: object) -> AsyncGenerator[Any, None]:
+        number = 0
+        while True:
+            number += 1
+            if form.payload == "typed":
+                yield event_class(number=number, at=datetime.now(UTC))
+            else:
+                yield f"event {number}" if form.is_text else b"event %d" % number
+            await asyncio.sleep(0)
+
+    return events
+
+
+def path_and_app(label: str, form: Form, work: str) -> tuple[str, App]:
+    """Return the application of a contender, and the path that it serves."""
+    if not label.startswith("generated"):
+        return "/", REPLY[label](form) if work == "reply" else PUSH[label](form, source_of(form))
+    handler = generated(label, form)
+    service = importlib.import_module(f"{PACKAGE}.ws.{handler['name']}.service")
+    connection_class = getattr(service, f"{class_name(handler)}Connection")
+    if hasattr(connection_class, "events"):
+        connection_class.events = source_of(form, getattr(service, f"{class_name(handler)}Event", None))
+    return path_of(handler["name"]), importlib.import_module(f"{PACKAGE}.app").app
+
+
+def generated(label: str, form: Form) -> dict[str, str]:
+    """Return the generated handler that a label means."""
+    for handler in MEASURED:
+        its = Form(handler["payload"], handler["transport"], handler.get("codec", "json"))
+        if label == f"generated, {handler['interface']}" and its == form:
+            return handler
+    raise LookupError(label)
+
+
+def own_server_of_websockets(form: Form, work: str) -> Callable[[ServerConnection], Awaitable[None]]:
+    """Return a handler for the server of the websockets library."""
+    encode, decode, is_typed, is_text = form.encode, form.decode, form.payload == "typed", form.is_text
+
+    async def reply(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await answer(connection)
+
+    async def answer(connection: ServerConnection) -> None:
+        received = 0
+        async for data in connection:
+            if not is_typed:
+                received += 1
+                await connection.send(data)
+                continue
+            try:
+                message = decode(data)
+            except ValueError as exc:
+                await connection.send(encode(Error(str(exc))), text=is_text)
+            else:
+                received += 1
+                await connection.send(encode(Reply(received, message.text)), text=is_text)
+
+    async def push(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            async for event in source_of(form)():
+                await connection.send(encode(event) if is_typed else event, text=is_text)
+
+    return reply if work == "reply" else push
+
+
+class Bare(asyncio.Protocol):
+    """Answers whatever comes with one and the same frame, without looking at it."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Remember whom to answer."""
+        self.write = transport.write
+        self.answer: Callable[[bytes], None] = self.accept
+
+    def accept(self, data: bytes) -> None:
+        """Accept the connection; nobody checks the key."""
+        if data.endswith(b"\r\n\r\n"):
+            self.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+            self.answer = self.reply
+
+    def reply(self, _data: bytes) -> None:
+        """Answer as the others do."""
+        self.write(b'\x81\x2d{"type":"reply","number":1000,"text":"hello"}')
+
+    def data_received(self, data: bytes) -> None:
+        """Answer."""
+        self.answer(data)
+
+
+async def run(label: str, form: Form, work: str, port: int) -> None:
+    """Serve what is not for uvicorn."""
+    if label == BARE:
+        server = await asyncio.get_running_loop().create_server(Bare, HOST, port, backlog=2048)
+        await server.serve_forever()
+    settings: Any = {"compression": None, "max_size": 1024 * 1024, "ping_interval": 20, "ping_timeout": 20}
+    async with serve(own_server_of_websockets(form, work), HOST, port, backlog=2048, **settings) as own:
+        await own.serve_forever()
+
+
+def main() -> None:
+    """Serve until terminated."""
+    parser = argparse.ArgumentParser()
+    for name in ("label", "form", "work"):
+        parser.add_argument(name)
+    parser.add_argument("port", type=int)
+    parser.add_argument("core", type=int)
+    options = parser.parse_args()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {options.core})
+    form = next(form for form in FORMS if form.name == options.form)
+    if options.label in {WEBSOCKETS, BARE}:
+        asyncio.run(run(options.label, form, options.work, options.port))
+        return
+    path, app = path_and_app(options.label, form, options.work)
+    sys.stdout.write(f"{path}\n")
+    sys.stdout.flush()
+    start = partial(uvicorn.run, app, host=HOST, port=options.port, log_level="warning", backlog=2048)
+    start(timeout_graceful_shutdown=1, **SETTINGS)
+
+
+if __name__ == "__main__":
+    main()
