@@ -7,6 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from brokers import KINDS, broker
 from projects import HANDLERS, copy_of_the_working_tree, render
 
 from .crowd import run
@@ -23,12 +24,14 @@ def main() -> int:
     parser.add_argument("--waves", type=int, default=12, help="after each, nothing may be left, and memory is measured")
     parser.add_argument("--at-once", type=int, default=100, help="how many visitors there are at the same time")
     parser.add_argument("--server", choices=["uvicorn", "granian"], action="append")
+    parser.add_argument("--broker", choices=["memory", *KINDS], default="valkey", help="which goes away now and then")
     options = parser.parse_args()
     failed = 0
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, broker(options.broker) as channels:
         folder = Path(name)
         template = copy_of_the_working_tree(folder / "template")
-        project = render(template, folder / "project", {"project_name": "Everything", "handlers": HANDLERS})
+        answers = {"project_name": "Everything", "channels_backend": channels.backend, "handlers": HANDLERS}
+        project = render(template, folder / "project", answers)
         for kind in options.server or ["uvicorn", "granian"]:
             sys.stdout.write(f"{kind}: --seed {options.seed}\n")
             sys.stdout.flush()
@@ -37,6 +40,7 @@ def main() -> int:
                 kind,
                 project,
                 folder / kind,
+                channels,
                 seed=options.seed,
                 connections=options.connections,
                 waves=options.waves,

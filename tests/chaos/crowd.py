@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from brokers import Broker
 from projects import HANDLERS
-from serving.client import clients
+from serving.client import Client, clients
 from serving.server import DEADLINE, Server, serve
 
 from .visits import VISITS, Visitor
@@ -17,6 +18,7 @@ from .visits import VISITS, Visitor
 SETTINGS = {"ws_ping_interval": 2, "ws_ping_timeout": 2}
 """Of uvicorn: for a client that has fallen silent to be noticed in time."""
 SEND_TIMEOUT = 1.0
+SHARED = [handler for handler in HANDLERS if handler.get("events") == "channel"]
 GRACE = 5.0  # seconds that uvicorn waits for connections when it shuts down
 
 INVALID_TEXT = re.compile(
@@ -24,6 +26,8 @@ INVALID_TEXT = re.compile(
     re.MULTILINE,
 )
 """What uvicorn logs of text that is no text: we send some. No handler ever sees it."""
+BROKER = re.compile(r"^WARNING .* the broker is (lost, .*|back: .*)\n", re.MULTILINE)
+"""What the project logs of a broker that goes away and comes back."""
 LATE_WRITE = re.compile(
     r"^WARNING .* - asyncio - selector_events - socket\.send\(\) raised exception\.\n", re.MULTILINE
 )
@@ -64,6 +68,7 @@ class Crowd:
     def __init__(self, server: Server, seed: int, at_once: int) -> None:
         self.server = server
         self.report = Report(server.kind, seed)
+        self.random = Random(seed)  # noqa: S311 - no secret
         self.numbers = iter(range(10**9))
         self.places = asyncio.Semaphore(at_once)
 
@@ -95,6 +100,25 @@ class Crowd:
         failures = list(filter(None, await asyncio.gather(*visits)))
         assert not failures, "\n".join([*failures[:5], f"{len(failures)} failures in all"])
 
+    async def outage(self, broker: Broker) -> None:
+        """Take the broker away from the subscribers of every handler, who stay, and are told all when it is back."""
+
+        async def resume(client: Client) -> None:
+            if client.is_answered:
+                await client.send("back")  # it waits for the broker
+                client.check(await client.receive_answer(), 2, "back")
+            await client.receive_event()
+
+        async with clients(self.server.port, SHARED) as opened:
+            self.report.totals["connections"] += len(opened)
+            await asyncio.gather(*(client.exchange() for client in opened))
+            await asyncio.to_thread(broker.stop)
+            await asyncio.sleep(self.random.uniform(0, 1))
+            resumed = [asyncio.create_task(resume(client)) for client in opened]
+            await asyncio.to_thread(broker.start)
+            await asyncio.gather(*resumed)
+            self.report.totals["subscribers that have outlived the broker"] += len(opened)
+
     def judge(self) -> None:
         """Check that nothing is left, and that the log holds what was asked for, and nothing else."""
         self.server.settle()
@@ -102,16 +126,27 @@ class Crowd:
         failed = Counter({what.removeprefix("failed "): n for what, n in totals if what.startswith("failed ")})
         logged = Counter(self.server.failures())
         assert logged == failed, f"failures: logged {logged - failed} too often, {failed - logged} too seldom"
-        troubles = self.server.troubles(INVALID_TEXT, LATE_WRITE)
+        troubles = self.server.troubles(INVALID_TEXT, LATE_WRITE, BROKER)
         assert not troubles, "\n".join(troubles[:20])
         self.report.memory.append(self.server.memory())
 
 
 def run(  # noqa: PLR0913
-    kind: str, project: Path, output: Path, *, seed: int, connections: int, waves: int, at_once: int = 100
+    kind: str,
+    project: Path,
+    output: Path,
+    broker: Broker,
+    *,
+    seed: int,
+    connections: int,
+    waves: int,
+    at_once: int = 100,
 ) -> Report:
-    """Let a crowd meet a server, which must be as before after each wave, and at last shut it down."""
-    with serve(kind, project, output, **SETTINGS) as server:
+    """Let a crowd meet a server, which must be as before after each wave, and at last shut it down.
+
+    Behind each wave, the broker goes away, too, and comes back; if there is one.
+    """
+    with serve(kind, project, output, broker.url, **SETTINGS) as server:
         server.begin(send_timeout=SEND_TIMEOUT)
 
         async def everything() -> Report:
@@ -119,6 +154,8 @@ def run(  # noqa: PLR0913
             await asyncio.to_thread(crowd.judge)
             for number in range(waves):
                 await crowd.wave(connections * (number + 1) // waves)
+                if broker.backend != "memory":
+                    await crowd.outage(broker)
                 await asyncio.to_thread(crowd.judge)
             async with clients(server.port, HANDLERS):  # open connections, when the end comes
                 await asyncio.to_thread(server.terminate, 2 * GRACE)

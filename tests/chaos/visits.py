@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from projects import Handler
-from serving.client import Client, connected
+from serving.client import Client, connected, target_of
 from serving.server import HOST, Server, path_of
 
 LIMITS = {"uvicorn": 1024 * 1024, "granian": 16 * 1024 * 1024}
@@ -83,13 +83,33 @@ async def read_slowly(visitor: Visitor) -> None:
                 await client.send(f"{number}")
             for number in range(count):
                 await visitor.pause(0.02)
-                assert await client.receive_answer() == client.reply(number + 1, f"{number}")
+                client.check(await client.receive_answer(), number + 1, f"{number}")
         else:
-            for number in range(count):
+            first = await client.receive_event()
+            assert first == 1 or client.is_shared
+            for number in range(1, count):
                 await visitor.pause(0.02)
-                assert await client.receive_event() == number + 1
+                assert await client.receive_event() == first + number
         visitor.totals["exchanges owed and had"] += count
         await visitor.hang_up(client)
+
+
+async def receive_answers(client: Client, count: int) -> int:
+    """Receive the answers to so many messages, and return how many there were.
+
+    Who floods a channel may be too slow for it: the oldest events are dropped, but in order, and never the last one.
+    """
+    received, number = 0, -1
+    while number < count - 1:
+        answer = await client.receive_answer()
+        number += 1
+        received += 1
+        if client.is_shared:
+            text = answer["text"] if client.is_typed else answer
+            assert int(text) >= number, f"{text} is behind {number}"
+            number = int(text)
+        client.check(answer, number + 1, f"{number}")
+    return received
 
 
 async def flood(visitor: Visitor) -> None:
@@ -104,9 +124,7 @@ async def flood(visitor: Visitor) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(send())
             if client.is_answered:
-                for number in range(count):
-                    assert await client.receive_answer() == client.reply(number + 1, f"{number}")
-        visitor.totals["exchanges owed and had"] += count if client.is_answered else 0
+                visitor.totals["exchanges owed and had"] += await receive_answers(client, count)
         await visitor.converse(client, answered=count)
         await visitor.hang_up(client)
 
@@ -241,7 +259,7 @@ async def storm(visitor: Visitor) -> None:
                     await visitor.hang_up(client)
             continue
         visitor.totals["connections"] += 1
-        request = f"GET {path_of(visitor.handler['name'])} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\n"
+        request = f"GET {target_of(visitor.handler)} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\n"
         _, writer = await asyncio.open_connection(HOST, visitor.server.port)
         writer.write(request.encode()[: visitor.random.randrange(len(request))])
         await visitor.pause(0.01)

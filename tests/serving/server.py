@@ -195,7 +195,9 @@ class Server:
 
 
 @contextmanager
-def serve(kind: str, project: Path, output: Path, **settings: float) -> Generator[Server, None, None]:
+def serve(
+    kind: str, project: Path, output: Path, broker: str = "memory://", **settings: float
+) -> Generator[Server, None, None]:
     """Serve the project of all handlers, on a free port, until the block ends; uvicorn with other settings, if any."""
     port = free_port()
     environ = {
@@ -204,6 +206,7 @@ def serve(kind: str, project: Path, output: Path, **settings: float) -> Generato
         "PYTHONUNBUFFERED": "1",
         "REPORT": str(output.with_suffix(".json")),
         "SETTINGS": json.dumps(settings),
+        "EVERYTHING_CHANNELS_URL": broker,
         "EVERYTHING_TOKEN": TOKEN,
         "EVERYTHING_ALLOWED_ORIGINS": ALLOWED,
     }
