@@ -4,7 +4,7 @@
     python benchmarks --quick --docs /tmp       a short run, to see whether everything works
     python benchmarks --render report.json      renders the page of an earlier run
 
-The page is docs/performance.md, with the plot docs/growth.svg: both are made of the run's own figures, and of nothing
+The page is docs/performance.md, with the plots docs/growth.svg and docs/subscribers.svg: all are made of the run's own figures, and of nothing
 else. `--peers` is for generate.py, which compares the command with other generators.
 """
 
@@ -17,15 +17,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from growth import COLUMNS
+from growth import COLUMNS, TOLD
 from plot import Series, svg
 
 HERE = Path(__file__).parent
 QUICK = {
     "overhead": ["--rounds", "1"],
     "serve": ["--rounds", "1", "--seconds", "0.2", "--form", "typed text"],
-    "growth": ["--rounds", "1", "--seconds", "0.2", "--connections", "1", "--connections", "100"],
+    "growth": ["--rounds", "1", "--seconds", "0.1", "--connections", "10"],
     "generate": ["--rounds", "2"],
+    "update": ["--rounds", "1", "--quick"],
 }
 INTRODUCTION = """# Performance
 
@@ -100,6 +101,11 @@ def serve(document: dict[str, Any]) -> Iterator[str]:
         for title, rows, columns in (
             (f"answers, {form}", tables["answers"], ANSWERS),
             (f"events, {form}", tables["events"], {name: ANSWERS[name] for name in ("rate", "cost", "busy")}),
+            (
+                f"events of a channel, {form}",
+                tables["fan-out"],
+                {name: ANSWERS[name] for name in ("rate", "cost", "p50", "p99", "busy")},
+            ),
             (f"idle connections, {form}", tables["idle"], {"kibibytes": "KiB a connection"}),
         ):
             yield from head(title, *columns.values())
@@ -121,6 +127,13 @@ def growth(document: dict[str, Any]) -> Iterator[str]:
         for count, it in by_count.items():
             yield row([label, count, *(f"{it[name]:.2f}" for name in COLUMNS)])
     yield ""
+    yield "![Events told a second, what one costs, and how late it is, by the number of subscribers](subscribers.svg)"
+    yield ""
+    yield from head("the generated stream of a channel", "subscribers", *TOLD.values())
+    for label, by_count in document["subscribers"].items():
+        for count, it in by_count.items():
+            yield row([label, count, *(f"{it[name]:.2f}" for name in TOLD)])
+    yield ""
 
 
 def generate(document: dict[str, Any]) -> Iterator[str]:
@@ -140,7 +153,19 @@ def generate(document: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-RENDER = {"overhead": overhead, "serve": serve, "growth": growth, "generate": generate}
+def update(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what becomes of a project that is updated, and how long that takes."""
+    yield "## An update of a project"
+    yield from about({"method": f"Whole processes, medians of {document['rounds']} rounds", "load": document["load"]})
+    yield from head("the project", "copier update", "ws-scaffold update")
+    for what, tools in document["outcomes"].items():
+        yield row([what, tools["copier"], tools["ws-scaffold"]])
+    for what, seconds in document["seconds"].items():
+        yield row([f"seconds with {what}", *(f"{seconds[tool]:.2f}" for tool in ("copier", "ws-scaffold"))])
+    yield ""
+
+
+RENDER = {"overhead": overhead, "serve": serve, "growth": growth, "generate": generate, "update": update}
 
 
 def render(documents: dict[str, Any], folder: Path) -> None:
@@ -150,12 +175,27 @@ def render(documents: dict[str, Any], folder: Path) -> None:
     for name, yields in RENDER.items():
         lines += yields(documents[name])
     (folder / "performance.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
-    found = documents["growth"]["growth"]
-    panels: dict[str, Series] = {
-        title: {label: {int(count): it[column] for count, it in by_count.items()} for label, by_count in found.items()}
-        for title, column in (("answers a second", "rate"), ("p99, milliseconds", "p99"), ("memory, MiB", "mebibytes"))
-    }
-    (folder / "growth.svg").write_text(svg(panels, "connections"), encoding="utf-8")
+    for of, columns, file in (
+        (
+            "growth",
+            {"answers a second": "rate", "p99, milliseconds": "p99", "memory, MiB": "mebibytes"},
+            "growth.svg",
+        ),
+        (
+            "subscribers",
+            {"events told a second": "rate", "CPU, microseconds each": "cost", "p99, milliseconds": "p99"},
+            "subscribers.svg",
+        ),
+    ):
+        found = documents["growth"][of]
+        panels: dict[str, Series] = {
+            title: {
+                label: {int(count): it[column] for count, it in by_count.items()} for label, by_count in found.items()
+            }
+            for title, column in columns.items()
+        }
+        unit = "connections" if of == "growth" else of
+        (folder / file).write_text(svg(panels, unit), encoding="utf-8")
 
 
 def measure(*, quick: bool, peers: list[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import resource
 import select
 import signal
@@ -19,6 +20,7 @@ from peers import Form
 
 SERVER_CORE, CLIENT_CORE = 0, min(1, (os.cpu_count() or 1) - 1)
 LARGE = 1 << 18
+TIME = re.compile(rb"\d{9,}\.\d{6}")
 SMALL = 126  # bytes of a message; from then on its length is written elsewhere
 
 
@@ -39,15 +41,25 @@ class Served:
     form: Form
     work: str
     sources: Path
+    published: float = 0
+    """How many events a second are published, to its channel."""
+    broker: str = "memory://"
+    core: int = SERVER_CORE
 
     def __enter__(self) -> Self:
         """Start the server, and wait until it listens."""
         self.port = free_port()
         path = os.pathsep.join([str(self.sources), os.environ.get("PYTHONPATH", "")])
-        arguments = [self.label, self.form.name, self.work, str(self.port), str(SERVER_CORE)]
+        arguments = [self.label, self.form.name, self.work, str(self.port), str(self.core)]
         self.process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("server.py")), *arguments],
-            env={**os.environ, "PYTHONPATH": path},
+            env={
+                **os.environ,
+                "PYTHONPATH": path,
+                "PUBLISHED": str(self.published),
+                "EVERYTHING_CHANNELS_URL": self.broker,
+                "EVERYTHING_MAX_CONNECTIONS": "0",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
@@ -122,21 +134,22 @@ class Result:
 
 
 class Clients:
-    """So many connections to one server."""
+    """So many connections to one server; or to several, by turns."""
 
-    def __init__(self, served: Served, count: int) -> None:
+    def __init__(self, served: Served, count: int, *others: Served) -> None:
         self.served = served
+        self.all_served = (served, *others)
         self.sockets: dict[int, socket.socket] = {}
         self.poll = select.epoll()
         self.left: dict[int, bytes] = {}
-        for _ in range(count):
-            self.connect()
+        for number in range(count):
+            self.connect(self.all_served[number % len(self.all_served)])
 
-    def connect(self) -> None:
+    def connect(self, served: Served) -> None:
         """Open one connection."""
-        opened = socket.create_connection((HOST, self.served.port), timeout=20)
+        opened = socket.create_connection((HOST, served.port), timeout=20)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        opened.sendall(self.served.request())
+        opened.sendall(served.request())
         answer = b""
         while b"\r\n\r\n" not in answer:
             data = opened.recv(LARGE)
@@ -197,30 +210,37 @@ class Clients:
         work = self.served.cpu() - work
         return Result(len(latencies), took, (time.process_time() - busy) / took, work, latencies)
 
-    def listen(self, seconds: float) -> Result:
-        """Read what is sent on all connections, for so many seconds."""
+    def cpu(self) -> float:
+        """Return how many seconds all servers have been at work."""
+        return sum(it.cpu() for it in self.all_served)
+
+    def listen(self, seconds: float, *, is_timed: bool = False) -> Result:
+        """Read what is sent on all connections, for so many seconds; and how late it is, if it says when it was."""
         sockets, left, poll = self.sockets, self.left, self.poll.poll
         messages = 0
-        busy, work, begun = time.process_time(), self.served.cpu(), time.perf_counter()
+        latencies: list[float] = []
+        busy, work, begun = time.process_time(), self.cpu(), time.perf_counter()
         end = begun + seconds
         while time.perf_counter() < end:
-            for number, _ in poll(5):
+            for number, _ in poll(0.1):
                 data = left[number] + sockets[number].recv(LARGE)
                 position, length = 0, len(data)
                 while position + 2 <= length and (after := position + 2 + data[position + 1]) <= length:
+                    if is_timed and (sent := TIME.search(data, position, after)):
+                        latencies.append(time.time() - float(sent[0]))
                     position = after
                     messages += 1
                 left[number] = data[position:]
         took = time.perf_counter() - begun
-        return Result(messages, took, (time.process_time() - busy) / took, self.served.cpu() - work)
+        return Result(messages, took, (time.process_time() - busy) / took, self.cpu() - work, latencies)
 
 
 @contextlib.contextmanager
-def clients(served: Served, count: int) -> Iterator[Clients]:
+def clients(served: Served, count: int, *others: Served) -> Iterator[Clients]:
     """Hold so many connections for as long as the block runs, and load from a core of our own."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {CLIENT_CORE})
-    opened = Clients(served, count)
+    opened = Clients(served, count, *others)
     try:
         yield opened
     finally:

@@ -20,15 +20,21 @@ from ws_scaffold.render import Project
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 # The tests know the handlers, and where they are found; all benchmarks take that from here.
+from brokers import broker
 from projects import HANDLERS, Handler, questions
 from serving.server import HOST, free_port, path_of
 
-__all__ = ["HOST", "free_port", "path_of", "questions"]
+__all__ = ["HOST", "broker", "free_port", "path_of", "questions"]
 
 PACKAGE = "everything"
 PLAIN = {"events": "own", "guard": "none", "contract": "schema"}
 MEASURED = [it for it in HANDLERS if all(it.get(key, value) == value for key, value in PLAIN.items())]
 """The handlers with events of their own, open to everybody: what the hand-written ones are, too."""
+
+SHARED = [
+    it for it in HANDLERS if it["interface"] == "stream" and (it.get("events"), it["guard"]) == ("channel", "none")
+]
+"""The handlers that send what is published to a channel, and nothing else."""
 
 LIBRARIES = ("litestar", "msgspec", "anyio", "uvicorn", "websockets", "fastapi", "starlette", "pydantic")
 
@@ -89,9 +95,10 @@ class Target:
         return f"{what}: {self.ratio:.2f}, {'met' if self.met else 'MISSED'}"
 
 
-def render_everything(folder: Path, handlers: Iterable[Handler] = tuple(MEASURED)) -> Path:
+def render_everything(folder: Path, handlers: Iterable[Handler] = (*MEASURED, *SHARED)) -> Path:
     """Write a project of these handlers, as the template has it now, and return where its sources are."""
     about = {"_commit": f"v{__version__}", "_src_path": SOURCE, "project_name": "Everything", "package_name": PACKAGE}
+    about["channels_backend"] = "redis"  # or none, as EVERYTHING_CHANNELS_URL says
     project = Project(Guide(own_template()), {**about, "handlers": list(handlers)})
     for path, file in project.render().items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -9,13 +9,15 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import Depends, FastAPI
 from litestar import Litestar, WebSocket, websocket, websocket_listener, websocket_stream
+from litestar.channels import ChannelsPlugin
+from litestar.channels.backends.memory import MemoryChannelsBackend
 from litestar.di import NamedDependency
 from litestar.handlers import WebsocketListener
 from pydantic import BaseModel, ValidationError
@@ -46,6 +48,13 @@ class Event(msgspec.Struct, frozen=True, tag="event"):
     """What the client is sent unasked."""
 
     number: int
+    at: datetime
+
+
+class TextEvent(msgspec.Struct, frozen=True, tag="event"):
+    """What all subscribers of a channel are sent."""
+
+    text: str
     at: datetime
 
 
@@ -357,6 +366,27 @@ def litestar_stream(form: Form, source: Source) -> App:
             yield event
 
     return Litestar([raw])
+
+
+def litestar_channel(form: Form) -> tuple[Any, Callable[[str], Awaitable[None]]]:
+    """Return a stream of what is published to a channel, encoded once for all subscribers, and what publishes."""
+    plugin = ChannelsPlugin(MemoryChannelsBackend(), channels=["lobby"])
+    encode, stream = form.encode, partial(websocket_stream, "/", mode=form.transport, warn_on_data_discard=False)  # type: ignore[arg-type]
+
+    async def provide_events() -> AsyncGenerator[AsyncGenerator[bytes, None], None]:
+        async with plugin.start_subscription("lobby") as subscriber:
+            yield subscriber.iter_events()
+
+    @stream(dependencies={"events": provide_events})
+    async def handler(events: NamedDependency[AsyncGenerator[bytes, None]]) -> AsyncGenerator[bytes, None]:
+        async for event in events:
+            yield event
+
+    async def publish(text: str) -> None:
+        event = encode(TextEvent(text, datetime.now(UTC))) if form.payload == "typed" else text.encode()
+        await plugin.wait_published(event, "lobby")
+
+    return Litestar([handler], plugins=[plugin]), publish
 
 
 # Starlette and FastAPI -----------------------------------------------------------------------------------------------

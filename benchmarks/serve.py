@@ -35,6 +35,7 @@ REPLYING = [
     BARE,
 ]
 PUSHING = ["generated, stream", "Litestar by hand, stream", "raw ASGI", "Starlette", "FastAPI", WEBSOCKETS]
+FANNED = ["generated, stream", "Litestar by hand, channel"]
 HELD = [
     ("generated, listener", "reply"),
     ("Litestar by hand, listener", "reply"),
@@ -44,8 +45,10 @@ HELD = [
     ("FastAPI", "reply"),
     (WEBSOCKETS, "reply"),
 ]
-TALKING, LISTENING, IDLE = 32, 8, 1000
-"""How many connections there are: that ask for answers, that are sent events, that do nothing."""
+TALKING, LISTENING, SUBSCRIBED, IDLE = 32, 8, 100, 1000
+"""How many connections there are: that ask for answers, are sent events, are told what is published, do nothing."""
+PUBLISHED = 100
+"""How many events a second are published to the channel of those."""
 
 Rows = dict[str, dict[str, list[float]]]
 
@@ -100,6 +103,21 @@ def push(form: Form, sources: Path, rounds: int, seconds: float) -> Rows:
     return {label: rows[label] for label in PUSHING if label in rows}
 
 
+def fan_out(form: Form, sources: Path, rounds: int, seconds: float) -> Rows:
+    """Measure what is published once, for all subscribers of a channel, at a rate that all contenders can keep up."""
+    rows: Rows = {}
+    order = random.Random(0)  # noqa: S311 - no secret
+    for number in range(rounds + 1):
+        for label in order.sample(FANNED, len(FANNED)):
+            with Served(label, form, "fan-out", sources, PUBLISHED) as served, clients(served, SUBSCRIBED) as many:
+                many.listen(0.2)
+                result = many.listen(seconds, is_timed=True)
+                if number:
+                    p50, p99 = result.latency(0.5), result.latency(0.99)
+                    note(rows, label, rate=result.rate, cost=result.cost, p50=p50, p99=p99, busy=result.busy)
+    return {label: rows[label] for label in FANNED}
+
+
 def hold(form: Form, sources: Path, rounds: int) -> Rows:
     """Measure what a connection that does nothing needs, on a fresh server each time."""
     rows: Rows = {}
@@ -122,7 +140,7 @@ def ratio(rows: Rows, name: str, of: str, to: str) -> float:
     return statistics.median(one / other for one, other in zip(rows[of][name], rows[to][name], strict=True))
 
 
-def judged(form: str, talked: Rows, pushed: Rows, held: Rows) -> Iterator[Target]:
+def judged(form: str, talked: Rows, pushed: Rows, fanned: Rows, held: Rows) -> Iterator[Target]:
     """Yield each target. How many a second a server can do is judged by what one costs it: others may be busy, too."""
     for of in (label for label in talked if label.startswith("generated")):
         for to, limit in (("FastAPI", 1.2), ("raw ASGI", 0.75)):
@@ -132,6 +150,8 @@ def judged(form: str, talked: Rows, pushed: Rows, held: Rows) -> Iterator[Target
     for to in ("Litestar by hand, stream", "raw ASGI"):
         value = ratio(pushed, "cost", to, stream)
         yield Target(f"events a second, {form}: {stream}", to, value, 0.8, at_most=False)
+    of, to = FANNED
+    yield Target(f"events of a channel, {form}: {of}", to, ratio(fanned, "cost", to, of), 0.8, at_most=False)
     for interface in ("listener", "websocket"):
         of, to = f"generated, {interface}", f"Litestar by hand, {interface}"
         value = ratio(held, "kibibytes", of, to)
@@ -171,6 +191,17 @@ def report(document: dict[str, Any]) -> Iterator[str]:
             tables["events"],
             {"rate": "a second (quartiles)", "cost": "CPU us each", "busy": "client busy"},
         )
+        yield from table(
+            f"events of a channel, {form}",
+            tables["fan-out"],
+            {
+                "rate": "a second (quartiles)",
+                "cost": "CPU us each",
+                "p50": "p50 ms",
+                "p99": "p99 ms",
+                "busy": "client busy",
+            },
+        )
         yield from table(f"idle, {form}", tables["idle"], {"kibibytes": "KiB a connection"})
     yield from map(str, document["targets"])
 
@@ -195,6 +226,7 @@ def main() -> None:
             measured = (
                 talk(form, sources, options.rounds, options.seconds),
                 push(form, sources, options.rounds, options.seconds),
+                fan_out(form, sources, options.rounds, options.seconds),
                 hold(form, sources, max(1, options.rounds // 2)),
             )
             targets += judged(form.name, *measured)
@@ -202,12 +234,13 @@ def main() -> None:
                 name: {
                     label: {column: spread(values, 3) for column, values in row.items()} for label, row in rows.items()
                 }
-                for name, rows in zip(("answers", "events", "idle"), measured, strict=True)
+                for name, rows in zip(("answers", "events", "fan-out", "idle"), measured, strict=True)
             }
     document = {
         "machine": machine(),
         "method": f"{options.rounds} interleaved rounds of {options.seconds} s; uvicorn on one core, the client on "
-        f"another; {TALKING} connections ask, and one alone; {LISTENING} are sent events; {IDLE} are idle",
+        f"another; {TALKING} connections ask, and one alone; {LISTENING} are sent events; "
+        f"{SUBSCRIBED} are told what is published {PUBLISHED} times a second; {IDLE} are idle",
         "load": f"{before} before, {load()} after",
         "forms": forms,
         "targets": targets,

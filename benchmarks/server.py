@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import os
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,8 +19,8 @@ import uvicorn
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from figures import HOST, MEASURED, PACKAGE, class_name, path_of
-from peers import FORMS, PUSH, REPLY, App, Error, Event, Form, Reply
+from figures import HOST, MEASURED, PACKAGE, SHARED, class_name, path_of
+from peers import FORMS, PUSH, REPLY, App, Error, Event, Form, Reply, litestar_channel
 
 SETTINGS: Any = {"ws_max_size": 1024 * 1024, "ws_ping_interval": 20, "ws_ping_timeout": 20}
 WEBSOCKETS = "websockets' own server"
@@ -44,6 +45,8 @@ def source_of(form: Form, event_class: Any = Event) -> Callable[..., AsyncGenera
 
 def path_and_app(label: str, form: Form, work: str) -> tuple[str, App]:
     """Return the application of a contender, and the path that it serves."""
+    if work == "fan-out":
+        return shared_path_and_app(label, form)
     if not label.startswith("generated"):
         return "/", REPLY[label](form) if work == "reply" else PUSH[label](form, source_of(form))
     handler = generated(label, form)
@@ -54,9 +57,53 @@ def path_and_app(label: str, form: Form, work: str) -> tuple[str, App]:
     return path_of(handler["name"]), importlib.import_module(f"{PACKAGE}.app").app
 
 
-def generated(label: str, form: Form) -> dict[str, str]:
+def shared_path_and_app(label: str, form: Form) -> tuple[str, App]:
+    """Return the application of a contender whose subscribers are told what is published, and the path of a channel."""
+    if not label.startswith("generated"):
+        app, publish = litestar_channel(form)
+        publish_for_good(app, publish)
+        return "/", app
+    handler = generated(label, form, SHARED)
+    package = f"{PACKAGE}.ws.{handler['name']}"
+    event_class = getattr(importlib.import_module(f"{package}.service"), f"{class_name(handler)}Event", None)
+    app = importlib.import_module(f"{PACKAGE}.app").app
+    channels = app.plugins.get(importlib.import_module(f"{PACKAGE}.channels").Channels)
+
+    async def publish(text: str) -> None:
+        service = await importlib.import_module(f"{package}.dependencies").provide_service(app.state, channels)
+        event: Any = text if form.is_text else text.encode()
+        if event_class:
+            event = event_class(text=text, at=datetime.now(UTC))
+        await service.publish("lobby", event)
+
+    publish_for_good(app, publish)
+    return f"{path_of(handler['name'])}/lobby", app
+
+
+def publish_for_good(app: Any, publish: Callable[[str], Awaitable[None]]) -> None:
+    """Publish the time, so many times a second as we are told, for as long as the application runs."""
+    rate = float(os.environ["PUBLISHED"])
+    tasks: list[asyncio.Task[None]] = []
+
+    async def publish_on() -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += 1 / rate
+            await asyncio.sleep(due - loop.time())
+            await publish(f"{time.time():.6f}")
+
+    def begin() -> None:
+        if rate:
+            tasks.append(asyncio.create_task(publish_on()))
+
+    app.on_startup.append(begin)
+    app.on_shutdown.insert(0, lambda: [task.cancel() for task in tasks])
+
+
+def generated(label: str, form: Form, handlers: list[dict[str, str]] = MEASURED) -> dict[str, str]:
     """Return the generated handler that a label means."""
-    for handler in MEASURED:
+    for handler in handlers:
         its = Form(handler["payload"], handler["transport"], handler.get("codec", "json"))
         if label == f"generated, {handler['interface']}" and its == form:
             return handler

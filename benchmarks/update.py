@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,6 +174,7 @@ def leave_uncommitted(project: Path) -> None:
 
 
 Edit = Callable[[Path], None]
+SIZES = (1, 10, 50)
 EDITS: tuple[Edit, ...] = (
     nothing,
     edit_elsewhere,
@@ -233,10 +234,10 @@ def _count(project: Path, line: str) -> int:
     return sum(path.read_text().count(line) for path in paths if ".ws-scaffold" not in path.parts)
 
 
-def compare(template: Path, folder: Path) -> dict[str, dict[str, str]]:
+def compare(template: Path, folder: Path, edits: Sequence[Edit]) -> dict[str, dict[str, str]]:
     """Return what became of each project, by each tool."""
     table: dict[str, dict[str, str]] = {}
-    for edit in EDITS:
+    for edit in edits:
         row: dict[str, str] = {}
         for tool, command in (("copier", COPIER), ("ws-scaffold", OURS)):
             project = folder / tool / edit.__name__
@@ -251,10 +252,10 @@ def compare(template: Path, folder: Path) -> dict[str, dict[str, str]]:
     return table
 
 
-def timed(template: Path, folder: Path, rounds: int) -> dict[str, dict[str, float]]:
+def timed(template: Path, folder: Path, rounds: int, sizes: Sequence[int]) -> dict[str, dict[str, float]]:
     """Return the median seconds of each tool, by the number of handlers."""
     figures: dict[str, dict[str, float]] = {}
-    for count in (1, 10, 50):
+    for count in sizes:
         names = tuple(f"room_{number}" for number in range(count))
         made = folder / f"made {count}"
         make_project(template, made, names)
@@ -280,8 +281,10 @@ def main() -> None:
     """Compare and time both, and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one edit, and one handler")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     options = parser.parse_args()
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
@@ -289,8 +292,8 @@ def main() -> None:
         template = folder / "template"
         template.mkdir()
         make_template(template)
-        table = compare(template, folder)
-        figures = timed(template, folder, options.rounds)
+        table = compare(template, folder, EDITS[:1] if options.quick else EDITS)
+        figures = timed(template, folder, options.rounds, SIZES[:1] if options.quick else SIZES)
     lines = ["| the project | copier update | ws-scaffold update |", "| --- | --- | --- |"]
     lines += [f"| {what} | {row['copier']} | {row['ws-scaffold']} |" for what, row in table.items()]
     lines += ["", f"medians of {options.rounds} rounds, seconds; load average {os.getloadavg()[0]:.1f} at the end"]
@@ -298,8 +301,14 @@ def main() -> None:
         ratio = row["ws-scaffold"] / row["copier"]
         lines.append(f"{count}: copier {row['copier']:.2f}, ws-scaffold {row['ws-scaffold']:.2f}, ratio {ratio:.2f}")
     sys.stdout.write("\n".join(lines) + "\n")
+    document = {
+        "rounds": options.rounds,
+        "load": f"{load:.1f} before, {os.getloadavg()[0]:.1f} after",
+        "outcomes": table,
+        "seconds": figures,
+    }
     if options.json:
-        options.json.write_text(json.dumps({"outcomes": table, "seconds": figures}, indent=2) + "\n", encoding="utf-8")
+        options.json.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

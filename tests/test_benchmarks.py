@@ -23,6 +23,8 @@ def test_all_benchmarks_run_and_make_one_page(tmp_path: Path) -> None:
         label for forms in report["overhead"]["microseconds"].values() for rows in forms.values() for label in rows
     }
     labels |= {label for tables in report["serve"]["forms"].values() for rows in tables.values() for label in rows}
-    labels |= set(report["growth"]["growth"]) | set(report["generate"]["milliseconds"])
+    labels |= set(report["growth"]["growth"]) | set(report["growth"]["subscribers"]) | set(report["update"]["outcomes"])
+    labels |= set(report["generate"]["milliseconds"])
     assert not [label for label in labels if f"| {label} |" not in page]
-    assert ET.parse(tmp_path / "growth.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - ours
+    for plot in "growth.svg", "subscribers.svg":
+        assert ET.parse(tmp_path / plot).getroot().tag == "{http://www.w3.org/2000/svg}svg"  # noqa: S314 - ours

@@ -194,6 +194,7 @@ class Watch:
 app: Litestar = importlib.import_module(f"{PACKAGE}.app").app
 settings: Any = app.state["settings"]
 channels: Any = app.plugins.get(importlib.import_module(f"{PACKAGE}.channels").Channels)
+publish_error: Any = importlib.import_module(f"{PACKAGE}.channels").PublishError
 socket_class: Any = importlib.import_module(f"{PACKAGE}.ws.socket").ClientSocket
 watches = {
     it.name: Watch(it.name)
@@ -257,7 +258,7 @@ async def publish_for_good() -> None:
     while True:
         for watch in watches.values():
             if watch.is_shared:
-                with suppress(RuntimeError):  # the application ends
+                with suppress(RuntimeError, publish_error):  # the application ends, or the broker is away
                     await watch.publish()
         await asyncio.sleep(INTERVAL)
 
