@@ -267,7 +267,7 @@ def test_copier_asks_at_the_terminal_what_is_about_the_project(old: Path) -> Non
             ["--data", "size=1"],
             (
                 'v0.0.2 asks nothing about a project that is called "size".\n'
-                "  try: mood, project_name, package_name, asyncapi"
+                "  try: mood, project_name, package_name, asyncapi, channels_backend, channels_history"
             ),
         ),
         (["--data", "mood"], '"mood" answers no question.\n  try: --data NAME=ANSWER'),
