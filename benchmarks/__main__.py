@@ -4,8 +4,8 @@
     python benchmarks --quick --docs /tmp       a short run, to see whether everything works
     python benchmarks --render report.json      renders the page of an earlier run
 
-The page is docs/performance.md, with the plots docs/growth.svg and docs/subscribers.svg: all are made of the run's own figures, and of nothing
-else. `--peers` is for generate.py, which compares the command with other generators.
+The page is docs/performance.md, with the plots docs/growth.svg and docs/subscribers.svg: all are made of the run's own
+figures, and of nothing else. `--peers` is for generate.py, which compares the command with other generators.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from plot import Series, svg
 
 HERE = Path(__file__).parent
 QUICK = {
-    "overhead": ["--rounds", "1"],
-    "serve": ["--rounds", "1", "--seconds", "0.2", "--form", "typed text"],
-    "growth": ["--rounds", "1", "--seconds", "0.1", "--connections", "10"],
+    "overhead": ["--rounds", "1", "--messages", "500", "--form", "typed text"],
+    "serve": ["--rounds", "1", "--seconds", "0.05", "--idle", "20", "--form", "typed text"],
+    "growth": ["--rounds", "1", "--seconds", "0.1", "--connections", "1"],
     "generate": ["--rounds", "2"],
     "update": ["--rounds", "1", "--quick"],
 }

@@ -56,7 +56,7 @@ import jinja2
 
 environment = jinja2.Environment(loader=jinja2.FileSystemLoader({root!r}), trim_blocks=True, lstrip_blocks=True)
 for number, name in enumerate({templates!r}):
-    text = environment.get_template(name).render(ws={handler!r})
+    text = environment.get_template(name).render(ws={handler!r}, asyncapi="yes")
     with open(f"{{sys.argv[1]}}_{{number}}.py", "w", encoding="utf-8") as file:
         file.write(text)
 """
@@ -168,7 +168,10 @@ def others(top: Path, path: str) -> Iterator[Contender | str]:
     """Yield whom it is compared with; or only the name, where it is not installed."""
     project = make_project(top / "text", 1)
     handler = project.handlers["room_0"]
-    text = [project.guide.jinja.get_template(name).render(ws=handler).replace("room_0", NAME) for name in TEMPLATES]
+    text = [
+        project.guide.jinja.get_template(name).render(ws=handler, asyncapi="yes").replace("room_0", NAME)
+        for name in TEMPLATES
+    ]
     bare = BARE.format(root=str(own_template()), templates=TEMPLATES, handler=handler)
     yield Contender("python, nothing", [sys.executable, "-c", "pass"], top)
     yield Contender(JINJA, [sys.executable, "-c", bare, NAME], top)

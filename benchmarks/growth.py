@@ -1,11 +1,11 @@
-"""How answers, their latency and memory grow with the number of open connections, and events with that of subscribers.
+"""How answers, latency and memory grow with the number of open connections, and events with that of subscribers.
 
     python benchmarks/growth.py --json figures.json
 
 Every connection asks, and asks again when it is answered. The subscribers of one channel are told what is published to
 it, at a rate that one process can keep up, on memory and on Valkey; with two processes, each has half of them, and one
-publishes. In memory, two processes would be two channels: that is not measured. For each number of connections every contender gets a fresh
-server, in rounds, in another order each time.
+publishes. In memory, two processes would be two channels: that is not measured. For each number every contender gets a
+fresh server, in rounds, in another order each time.
 """
 
 import argparse
@@ -42,10 +42,12 @@ BROKERS = {
 TOLD = {"rate": "events told a second", "cost": "CPU us each", "p50": "p50 ms", "p99": "p99 ms"}
 AT_MOST, OFTEN = 5_000, 100
 """How many events a second all subscribers are told together, and how many are published, at most."""
+Medians = dict[str, dict[int, dict[str, float]]]
+"""By contender, by number, by figure."""
 SPARE = 100  # files that are open besides the connections
 
 
-def measure(sources: Path, counts: list[int], rounds: int, seconds: float) -> dict[str, dict[int, dict[str, float]]]:
+def measure(sources: Path, counts: list[int], rounds: int, seconds: float) -> Medians:
     """Return the medians of every contender, by the number of connections."""
     found: dict[str, dict[int, list[dict[str, float]]]] = {
         label: {count: [] for count in counts} for label in CONTENDERS
@@ -75,7 +77,7 @@ def measure(sources: Path, counts: list[int], rounds: int, seconds: float) -> di
     return medians(found, COLUMNS)
 
 
-def subscribe(sources: Path, counts: list[int], rounds: int, seconds: float) -> dict[str, dict[int, dict[str, float]]]:
+def subscribe(sources: Path, counts: list[int], rounds: int, seconds: float) -> Medians:
     """Return the medians of what subscribers are told, by their number."""
     found: dict[str, dict[int, list[dict[str, float]]]] = {label: {count: [] for count in counts} for label in BROKERS}
     order = random.Random(0)  # noqa: S311 - no secret
@@ -107,9 +109,7 @@ def subscribe(sources: Path, counts: list[int], rounds: int, seconds: float) -> 
     return medians(found, TOLD)
 
 
-def medians(
-    found: dict[str, dict[int, list[dict[str, float]]]], columns: dict[str, str]
-) -> dict[str, dict[int, dict[str, float]]]:
+def medians(found: dict[str, dict[int, list[dict[str, float]]]], columns: dict[str, str]) -> Medians:
     """Return the median of the rounds, figure by figure."""
     return {
         label: {
@@ -158,8 +158,8 @@ def main() -> None:
     document = {
         "machine": machine(),
         "method": f"medians of {options.rounds} rounds of {options.seconds} s; typed messages in text frames; uvicorn "
-        "on one core, the client on another, which a second process of the server shares; every connection asks, and asks "
-        f"again when it is answered; up to {OFTEN} events a second are published, and {AT_MOST} told",
+        "on one core, the client on another, which a second process of the server shares; every connection asks, and "
+        f"asks again when it is answered; up to {OFTEN} events a second are published, and {AT_MOST} told",
         "load": f"{before} before, {load()} after",
         "growth": growth,
         "subscribers": subscribers,

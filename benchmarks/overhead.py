@@ -7,6 +7,7 @@ messages. In each round every contender has its turn, in another order, and what
 rounds. Before anything is measured, every contender has to answer, to refuse, and to survive what it refuses.
 """
 
+import argparse
 import asyncio
 import gc
 import importlib
@@ -199,9 +200,9 @@ def event_of(form: Form, event_class: Any = Event) -> Any:
     return "event 1" if form.is_text else b"event 1"
 
 
-def by_hand() -> Iterator[Contender]:
-    """Yield the hand-written ones."""
-    for form in FORMS:
+def by_hand(forms: list[str]) -> Iterator[Contender]:
+    """Yield the hand-written ones, in these forms."""
+    for form in (it for it in FORMS if it.name in forms):
         for label, reply in REPLY.items():
             if speaks(label, form):
                 yield Contender(label, form, REPLYING, reply(form))
@@ -287,12 +288,22 @@ async def measure(contenders: list[Contender], rounds: int) -> None:
             await it.run()
 
 
+def more(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this benchmark alone."""
+    names = [form.name for form in FORMS]
+    parser.add_argument("--form", choices=names, action="append", help="which messages (all)")
+    parser.add_argument("--messages", type=int, default=MESSAGES, help=f"of a connection ({MESSAGES})")
+
+
 def main() -> None:
     """Measure, and print what was found."""
-    options = arguments(__doc__, rounds=9)
+    global MESSAGES  # noqa: PLW0603
+    options = arguments(__doc__, rounds=9, more=more)
+    MESSAGES = options.messages
+    forms = options.form or [form.name for form in FORMS]
     before = load()
     with tempfile.TemporaryDirectory() as folder:
-        contenders = [*generated(Path(folder)), *by_hand()]
+        contenders = [it for it in [*generated(Path(folder)), *by_hand(forms)] if it.form.name in forms]
         asyncio.run(measure(contenders, options.rounds))
     figures: dict[str, dict[str, dict[str, Any]]] = {REPLYING: {}, PUSHING: {}}
     for it in contenders:

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,18 @@ def note(rows: Rows, label: str, **values: float) -> None:
         rows.setdefault(label, {}).setdefault(name, []).append(value)
 
 
+def start(served: list[Served], stack: ExitStack) -> list[Served]:
+    """Start these servers, two at a time, for as long as the stack lasts."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(stack.enter_context, served))
+
+
 def talk(form: Form, sources: Path, rounds: int, seconds: float) -> Rows:
     """Measure answers: many connections at once for the rate, one for the latency."""
     rows: Rows = {}
     order = random.Random(0)  # noqa: S311 - no secret
     with ExitStack() as stack:
-        served = [stack.enter_context(Served(it, form, "reply", sources)) for it in REPLYING if speaks(it, form)]
+        served = start([Served(it, form, "reply", sources) for it in REPLYING if speaks(it, form)], stack)
         for number in range(rounds + 1):
             for it in order.sample(served, len(served)):
                 with clients(it, TALKING) as many:
@@ -91,7 +98,7 @@ def push(form: Form, sources: Path, rounds: int, seconds: float) -> Rows:
     rows: Rows = {}
     order = random.Random(0)  # noqa: S311 - no secret
     with ExitStack() as stack:
-        served = [stack.enter_context(Served(it, form, "push", sources)) for it in PUSHING if speaks(it, form)]
+        served = start([Served(it, form, "push", sources) for it in PUSHING if speaks(it, form)], stack)
         for number in range(rounds + 1):
             for it in order.sample(served, len(served)):
                 with clients(it, LISTENING) as many:
@@ -118,20 +125,20 @@ def fan_out(form: Form, sources: Path, rounds: int, seconds: float) -> Rows:
     return {label: rows[label] for label in FANNED}
 
 
-def hold(form: Form, sources: Path, rounds: int) -> Rows:
+def hold(form: Form, sources: Path, rounds: int, idle: int) -> Rows:
     """Measure what a connection that does nothing needs, on a fresh server each time."""
     rows: Rows = {}
+    held = [(label, form, work) for label, work in HELD if speaks(label, form)]
     for _ in range(rounds):
-        for label, work in HELD:
-            if speaks(label, form):
-                with Served(label, form, work, sources) as served:
-                    with clients(served, 50) as few:
-                        few.reply(0.2)
+        with ExitStack() as stack:
+            for it in start([Served(*of, sources) for of in held], stack):
+                with clients(it, 50) as few:
+                    few.reply(0.2)
+                time.sleep(0.3)
+                before = it.memory()
+                with clients(it, idle):
                     time.sleep(0.3)
-                    before = served.memory()
-                    with clients(served, IDLE):
-                        time.sleep(0.3)
-                        note(rows, label, kibibytes=(served.memory() - before) / IDLE / 1024)
+                    note(rows, it.label, kibibytes=(it.memory() - before) / idle / 1024)
     return rows
 
 
@@ -210,13 +217,14 @@ def more(parser: argparse.ArgumentParser) -> None:
     """Add the options of this benchmark alone."""
     names = [form.name for form in FORMS]
     parser.add_argument("--form", choices=names, action="append", help="which messages (typed text, raw binary)")
+    parser.add_argument("--idle", type=int, default=IDLE, help=f"how many connections do nothing ({IDLE})")
     parser.add_argument("--seconds", type=float, default=1.0, help="how long one contender is measured in a round (1)")
 
 
 def main() -> None:
     """Measure, and print what was found."""
     options = arguments(__doc__, rounds=5, more=more)
-    allow_files(4 * IDLE)
+    allow_files(4 * options.idle + 1000)
     before = load()
     forms: dict[str, Any] = {}
     targets: list[Target] = []
@@ -227,7 +235,7 @@ def main() -> None:
                 talk(form, sources, options.rounds, options.seconds),
                 push(form, sources, options.rounds, options.seconds),
                 fan_out(form, sources, options.rounds, options.seconds),
-                hold(form, sources, max(1, options.rounds // 2)),
+                hold(form, sources, max(1, options.rounds // 2), options.idle),
             )
             targets += judged(form.name, *measured)
             forms[form.name] = {
@@ -240,7 +248,7 @@ def main() -> None:
         "machine": machine(),
         "method": f"{options.rounds} interleaved rounds of {options.seconds} s; uvicorn on one core, the client on "
         f"another; {TALKING} connections ask, and one alone; {LISTENING} are sent events; "
-        f"{SUBSCRIBED} are told what is published {PUBLISHED} times a second; {IDLE} are idle",
+        f"{SUBSCRIBED} are told what is published {PUBLISHED} times a second; {options.idle} are idle",
         "load": f"{before} before, {load()} after",
         "forms": forms,
         "targets": targets,

@@ -60,9 +60,9 @@ def path_and_app(label: str, form: Form, work: str) -> tuple[str, App]:
 def shared_path_and_app(label: str, form: Form) -> tuple[str, App]:
     """Return the application of a contender whose subscribers are told what is published, and the path of a channel."""
     if not label.startswith("generated"):
-        app, publish = litestar_channel(form)
-        publish_for_good(app, publish)
-        return "/", app
+        by_hand, tell = litestar_channel(form)
+        publish_for_good(by_hand, tell)
+        return "/", by_hand
     handler = generated(label, form, SHARED)
     package = f"{PACKAGE}.ws.{handler['name']}"
     event_class = getattr(importlib.import_module(f"{package}.service"), f"{class_name(handler)}Event", None)

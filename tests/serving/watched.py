@@ -257,7 +257,7 @@ async def publish_for_good() -> None:
     """Publish to the channels of all handlers, as often as the others have events."""
     while True:
         for watch in watches.values():
-            if watch.is_shared:
+            if watch.is_shared and demand != "silence":
                 with suppress(RuntimeError, publish_error):  # the application ends, or the broker is away
                     await watch.publish()
         await asyncio.sleep(INTERVAL)
