@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -379,12 +380,13 @@ def covered_interfaces(mutant: Mutant, number: int = 0) -> list[str]:
 def covering_runs() -> list[tuple[Mutant, Handler]]:
     """Return every mutant once with every interface that may make a difference; the forms of handlers take turns."""
     chosen: list[tuple[Mutant, Handler]] = []
-    turns: dict[str, int] = {}
+    uses: Counter[str] = Counter()
     for number, mutant in enumerate(MUTANTS):
         for interface in covered_interfaces(mutant, number):
-            fitting = [it for it in HANDLERS if it["interface"] == interface and mutant.applies(it)]
-            turns[interface] = turns.get(interface, -1) + 1
-            chosen.append((mutant, fitting[turns[interface] % len(fitting)]))
+            fitting = (it for it in HANDLERS if it["interface"] == interface and mutant.applies(it))
+            handler = min(fitting, key=lambda it: uses[it["name"]])
+            uses[handler["name"]] += 1
+            chosen.append((mutant, handler))
     return chosen
 
 
