@@ -10,9 +10,19 @@ from mutants import Laboratory
 from projects import HANDLERS, PYTHONS, build_environment, copy_of_the_working_tree, find_python, render
 from ws_scaffold.cli import main
 
+LABORATORY = frozenset({"test_mutants", "test_projects"})
+"""The modules that use the laboratory: there had better be one."""
+
 Environment = Callable[[str], Path]
 Command = Callable[..., tuple[int, str, str]]
 """What runs the command, and returns its exit code and what it has printed, on both streams."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module in one process, where there are several: what they share is made once."""
+    for item in items:
+        module = item.path.stem
+        item.add_marker(pytest.mark.xdist_group("laboratory" if module in LABORATORY else module))
 
 
 @pytest.fixture(scope="session", autouse=True)
