@@ -18,6 +18,7 @@ Command = Callable[..., tuple[int, str, str]]
 """What runs the command, and returns its exit code and what it has printed, on both streams."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups next
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a module in one process, where there are several: what they share is made once."""
     for item in items:
