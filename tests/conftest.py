@@ -18,12 +18,10 @@ Command = Callable[..., tuple[int, str, str]]
 """What runs the command, and returns its exit code and what it has printed, on both streams."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist looks at the groups next
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep the tests of a module in one process, where there are several: what they share is made once."""
-    for item in items:
-        module = item.path.stem
-        item.add_marker(pytest.mark.xdist_group("laboratory" if module in LABORATORY else module))
+    module = item.path.stem
+    item.add_marker(pytest.mark.xdist_group("laboratory" if module in LABORATORY else module))
 
 
 @pytest.fixture(scope="session", autouse=True)
