@@ -6,22 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from mutants import Laboratory
 from projects import HANDLERS, PYTHONS, build_environment, copy_of_the_working_tree, find_python, render
 from ws_scaffold.cli import main
-
-LABORATORY = frozenset({"test_mutants", "test_projects"})
-"""The modules that use the laboratory: there had better be one."""
 
 Environment = Callable[[str], Path]
 Command = Callable[..., tuple[int, str, str]]
 """What runs the command, and returns its exit code and what it has printed, on both streams."""
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of a module in one process, where there are several: what they share is made once."""
-    module = item.path.stem
-    item.add_marker(pytest.mark.xdist_group("laboratory" if module in LABORATORY else module))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,12 +51,6 @@ def environment(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> E
         return built[version]
 
     return interpreter
-
-
-@pytest.fixture(scope="session")
-def laboratory(template: Path, environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
-    """Return where handlers and mutants of them are tried, on the first Python."""
-    return Laboratory(template, environment(PYTHONS[0]), tmp_path_factory.mktemp("laboratory"))
 
 
 @pytest.fixture

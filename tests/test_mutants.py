@@ -1,11 +1,25 @@
 """A generated test fails when what it is there for is broken."""
 
+from pathlib import Path
+
 import pytest
 
+from conftest import Environment
 from mutants import CONTROLS, MUTANTS, Laboratory, Mutant, covered_interfaces, covering_runs
-from projects import HANDLERS
+from projects import HANDLERS, PYTHONS
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def laboratory(template: Path, environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Laboratory:
+    """Return where handlers and mutants of them are tried, on the first Python."""
+    return Laboratory(template, environment(PYTHONS[0]), tmp_path_factory.mktemp("laboratory"))
+
+
+def test_every_handler_alone_passes_its_own_tests(laboratory: Laboratory) -> None:
+    """On the first Python; to be known to be sound is to have passed them."""
+    laboratory.prepare(HANDLERS)
 
 
 def test_covering_set_has_every_mutant_every_interface_and_every_handler() -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from conftest import Environment
-from mutants import Laboratory
 from projects import HANDLERS, PYTHONS, UV, Handler, render, run, run_own_tests
 
 pytestmark = pytest.mark.slow
@@ -16,17 +15,12 @@ ALL_NAMES = {handler["name"] for handler in HANDLERS}
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_all_handlers_together_pass_their_own_tests(everything: Path, environment: Environment, version: str) -> None:
-    """The tests that all handlers share, and those of one handler an interface: the others pass theirs alone, below."""
+    """The tests that all handlers share, and those of one handler an interface; alone, all pass in test_mutants.py."""
     first = {handler["interface"]: handler["name"] for handler in reversed(HANDLERS)}
     shared = sorted(str(path) for path in everything.glob("tests/**/test_*.py") if path.stem[5:] not in ALL_NAMES)
     own = [f"tests/ws/test_{name}.py" for name in first.values()]
     done = run_own_tests(environment(version), everything, *shared, *own, timeout=240)
     assert done.returncode == 0, done.stdout
-
-
-def test_every_handler_alone_passes_its_own_tests(laboratory: Laboratory) -> None:
-    """On the first Python; to be known to be sound is to have passed them."""
-    laboratory.prepare(HANDLERS)
 
 
 @pytest.mark.parametrize("version", PYTHONS[1:])
