@@ -42,6 +42,15 @@ ROUTER = "src/demo/ws/__init__.py"
 GUARDS = "src/demo/ws/guards.py"
 SETTINGS = "src/demo/settings.py"
 
+FIRST = {
+    DOCUMENT: "tests/test_asyncapi.py",
+    DOCUMENTED: "tests/test_asyncapi.py",
+    SETTINGS: "tests/test_settings.py",
+    GUARDS: "tests/ws/test_guards.py",
+    ROUTER: "tests/ws/test_guards.py",
+}
+"""The tests that had better come first, because of what is broken; else those of the handler."""
+
 AS_EVENTS = r"aclosing\((connection\.events\(\))\)"
 DETACHED = "__import__('asyncio').ensure_future(forward())"
 INVALID = r"except \(ValueError, RecursionError\)"
@@ -430,7 +439,9 @@ class Laboratory:
             mutant.apply(project, handler)
             path = project / mutant.file.format(name=handler["name"])
             path.write_text(re.sub(r"(?m)^(?=(from|import) )", IMPORTS, path.read_text(), count=1))
-            done = run_own_tests(self._python, project, "-x", timeout=TIMEOUT)
+            first = FIRST.get(mutant.file, f"tests/ws/test_{handler['name']}.py")
+            first = first if (project / first).is_file() else "tests"
+            done = run_own_tests(self._python, project, "-x", first, "tests", timeout=TIMEOUT)
         if done.returncode == 1:
             return None
         if done.returncode == 0:
