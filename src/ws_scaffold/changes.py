@@ -88,7 +88,8 @@ def _with(guide: Guide, state: State, entries: Sequence[Answers], about: Answers
     kept = {"_commit": state.get("_commit"), "_src_path": state["_src_path"]}
     known = {**_about(guide, state), **(about or {})}
     if not all(map(guide.always_asks, guide.names("project"))):
-        known = guide.about(guide.resolve({**known, "handlers": list(entries)}))
+        given = {**known, "handlers": list(entries)}
+        known = guide.about(guide.resolve(given, until=guide.last_about_the_project))
     return {key: value for key, value in kept.items() if value is not None} | known | {"handlers": list(entries)}
 
 

@@ -210,8 +210,11 @@ class Guide:
         preferred: Mapping[str, Any] | None = None,
         folder: str = "",
         ask: Ask | None = None,
+        until: str | None = None,
     ) -> Answers:
         """Return every answer: given, else asked for, else preferred where it fits, else the default, or computed.
+
+        With `until`, leave out what comes after that question.
 
         Raises:
             UsageError: an answer is refused; the message is the question's own.
@@ -229,11 +232,19 @@ class Guide:
             if (open_ or name in given) and (refusal := question.refusal(answer)):
                 raise UsageError(f"{refusal[0].upper()}{refusal[1:]}.")
             context[name] = answer
+            if name == until:
+                break
         return context
 
     def always_asks(self, name: str) -> bool:
         """Whether a question is asked whatever the other answers are."""
         return "when" not in self.questions[name]
+
+    @cached_property
+    def last_about_the_project(self) -> str:
+        """The last question about the project: what follows from the handlers is computed behind it."""
+        names = set(self.names("project"))
+        return [name for name in self.questions if name in names][-1]
 
     def about(self, context: Answers) -> Answers:
         """Return what a state keeps of the answers about the project: those to questions that are not left out."""

@@ -174,9 +174,17 @@ class _Planner:
         return (*self._notes, *(self._formatter.notes if self._formatter else ()))
 
     @cached_property
+    def _whole_base(self) -> Files:
+        return self._versions.whole_base()
+
+    @cached_property
+    def _owners(self) -> set[str | None]:
+        """Whose files there were."""
+        return {file.owner for file in self._versions.base.values()}
+
+    @cached_property
     def _elsewhere(self) -> Elsewhere:
-        generated = self._versions.whole_base()
-        return Elsewhere(self._tree, generated, self._versions.places(), self._formatter)
+        return Elsewhere(self._tree, self._whole_base, self._versions.places(), self._formatter)
 
     def steps(self) -> Iterator[Step]:
         base, theirs = self._versions.base, self._versions.theirs
@@ -195,7 +203,7 @@ class _Planner:
         old_paths = {new_path for _, new_path in paired}
         for path, new in theirs.items():
             if path not in old_paths:
-                yield self._created(self._followed_folder(path), new)
+                yield self._created(self._followed_folder(path, new), new)
         yield from self._unknown_files_of_who_goes()
         for folder, target in self._folders.items():
             yield from self._unknown_files_of_what_moves(folder, target)
@@ -236,13 +244,13 @@ class _Planner:
             return Step("gone", path, note=f"it may have been moved to {there}; the change reaches none of them")
         return Step("gone", path, note="it was deleted, and stays so")
 
-    def _followed_folder(self, path: str) -> str:
+    def _followed_folder(self, path: str, new: Rendered) -> str:
         """Return where a new file goes: with its folder, if the user has moved all that was generated in it."""
         folder = PurePosixPath(path).parent
-        if (self._tree.root / folder).is_dir() or not self._versions.base:
+        if new.owner not in self._owners or (self._tree.root / folder).is_dir():
             return path
         targets: set[str] = set()
-        for sibling in self._versions.whole_base():
+        for sibling in self._whole_base:
             if PurePosixPath(sibling).parent == folder:
                 candidates = [PurePosixPath(it) for it in self._elsewhere.candidates(sibling)]
                 if [it.name for it in candidates] != [PurePosixPath(sibling).name]:
@@ -383,7 +391,7 @@ class _Planner:
 
     def _files_with_old_names(self) -> list[str]:
         """Return a word about each file of the user's that stays where it is, and imports what does not."""
-        known = {*self._versions.whole_base(), *self._followed}
+        known = {*self._whole_base, *self._followed}
         moved = tuple(f"{folder}/" for folder in self._folders)
         return [
             f"{path} imports what has moved"
