@@ -199,3 +199,11 @@ def test_later_versions_are_copiers_to_bring(command: Command, checkout: Path, c
     for name in ("chat", "talk"):
         assert "Answer one message" in (copied / f"src/copied/ws/{name}/handler.py").read_text()
     assert command("list")[1].count("listener") == 2
+
+
+def test_key_that_this_version_has_no_more_is_left_out(tmp_path: Path) -> None:
+    """A question about handlers may go: what older states answer to it goes with the next render."""
+    template = copy_of_the_working_tree(tmp_path / "template")
+    entry = {"name": "chat", "interface": "listener", "payload": "raw", "transport": "text", "mood": "good"}
+    project = render(template, tmp_path / "desk", {"handlers": [entry]})
+    assert handlers_of(project) == [{**{key: it for key, it in entry.items() if key != "mood"}, "guard": "none"}]
