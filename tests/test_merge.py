@@ -191,6 +191,15 @@ def test_file_that_may_be_in_two_places_is_changed_in_neither(command: Command, 
     assert (project / "one.md").read_bytes() == (project / "two.md").read_bytes() == content
 
 
+def test_link_to_nothing_is_no_file_that_was_moved(command: Command, project: Path) -> None:
+    (project / "README.md").unlink()
+    (project / "dangling.md").symlink_to(project / "nowhere.md")
+    code, out, err = command("new", "handler", "feed", "--defaults")
+    assert (code, err) == (0, "")
+    assert "gone      README.md (it was deleted, and stays so)" in out.splitlines()
+    assert (project / "dangling.md").is_symlink()
+
+
 def test_copy_of_one_file_is_not_taken_for_another_that_is_gone(command: Command, project: Path) -> None:
     command("new", "handler", "feed", "--defaults")
     (project / "src/desk/ws/copied.py").write_bytes((project / HANDLER).read_bytes())

@@ -118,7 +118,10 @@ class Elsewhere:
         for path in tree.below(".") if missing else ():
             if path in generated or path in known:
                 continue
-            size = tree.at(path).stat().st_size
+            where = tree.at(path)
+            if not where.is_file():  # a link to nothing, say
+                continue
+            size = where.stat().st_size
             if not min(sizes) * SIMILAR / 2 <= size <= max(sizes) / SIMILAR * 2:  # formatting may add to it
                 continue
             content = tree.read(path) or b""
