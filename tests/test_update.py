@@ -153,6 +153,24 @@ def test_check_says_whether_there_is_something_newer(command: Command) -> None:
     assert (code, json.loads(out)) == (2, {"project": "v0.0.1", "newest": "v0.0.3", "newer": True, "note": ""})
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option", "instead"),
+    [
+        (["--check", "--dry-run"], "dry-run", "check"),
+        (["--check", "--data", "mood=bad"], "data", "check"),
+        (["--abort", "--force"], "force", "abort"),
+        (["--abort", "--abort-on-conflict"], "abort-on-conflict", "abort"),
+    ],
+)
+def test_option_that_would_be_ignored_is_refused(
+    command: Command, old: Path, arguments: list[str], option: str, instead: str
+) -> None:
+    before = tree(old)
+    error = f"ws-scaffold: --{option} means nothing with --{instead}.\n  try: leave it out\n"
+    assert command("update", *arguments) == (2, "", error)
+    assert tree(old) == before
+
+
 def test_copier_checks_and_updates_what_the_command_has_made(old: Path) -> None:
     commit(old)
     checked = run(sys.executable, "-m", "copier", "check-update", "--quiet", cwd=old)

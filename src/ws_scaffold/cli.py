@@ -414,7 +414,23 @@ def _complete(shell: str) -> None:
     sys.stdout.write(shellcode(["ws-scaffold"], shell=shell) + "\n")
 
 
+IGNORED = {
+    "check": ("data", "defaults", "dry_run", "force", "abort_on_conflict"),
+    "abort": ("data", "defaults", "force", "abort_on_conflict"),
+}
+"""What would mean nothing to an update that only looks, or only goes back."""
+
+
+def _refuse_what_would_be_ignored(options: argparse.Namespace) -> None:
+    for instead, names in IGNORED.items():
+        if getattr(options, instead, False):
+            for name in names:
+                if getattr(options, name):
+                    raise UsageError(f"--{name.replace('_', '-')} means nothing with --{instead}.", "leave it out")
+
+
 def _dispatch(options: argparse.Namespace) -> int:
+    _refuse_what_would_be_ignored(options)
     match options.command:
         case "list":
             _list(options)
