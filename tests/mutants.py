@@ -220,7 +220,9 @@ MUTANTS = (
     Mutant("field not left out", SCHEMAS, r"exclude=\{.*\}", "exclude=set()", _has_a_dto),
     Mutant("DTO forgotten", HANDLER, r"^ *return_dto=.*\n", "", _has_a_dto),
     # The websocket class
-    Mutant("stock websocket class", SOCKET, r"def (send_wrapper|close|receive_data)\(", r"def unused_\1("),
+    Mutant(
+        "stock websocket class", SOCKET, r"def (send_wrapper|close|receive_data|receive_other)\(", r"def unused_\1("
+    ),
     Mutant(
         "websocket class forgotten",
         APP,
@@ -261,9 +263,9 @@ MUTANTS = (
     Mutant(
         "handler at work taken for idle", SOCKET, r"finally:\n *self\._receiving = None", "finally:\n pass", _receives
     ),
-    Mutant("connections not limited", APP, r"^ *middleware=\[LimitConnections\(\)\],\n", ""),
+    Mutant("connections not limited", APP, r"^ *guards=\[limit_connections\],\n", ""),
     Mutant("connections not counted", SOCKET, r"^ *handlers\.add\(task\)\n", ""),
-    Mutant("connections counted for ever", SOCKET, r"handlers\.discard\(task\)", "pass"),
+    Mutant("connections counted for ever", SOCKET, r"^ *task\.add_done_callback\(.*\n", ""),
     Mutant("one connection too many", SOCKET, r"len\(handlers\) >= limit", "len(handlers) > limit", everywhere=False),
     Mutant("limit without a way to switch it off", SOCKET, r"if limit and ", "if ", everywhere=False),
     Mutant(

@@ -4,25 +4,26 @@ import asyncio
 import weakref
 from asyncio import current_task
 from collections import defaultdict
+from collections.abc import Coroutine
 from math import inf
 from typing import Any, Literal, overload
 
 from litestar import Litestar, WebSocket
+from litestar.connection import ASGIConnection
 from litestar.enums import ScopeType
-from litestar.exceptions import WebSocketDisconnect
-from litestar.middleware import ASGIMiddleware
+from litestar.exceptions import WebSocketDisconnect, WebSocketException
+from litestar.handlers import BaseRouteHandler
 from litestar.status_codes import (
     WS_1000_NORMAL_CLOSURE,
     WS_1003_UNSUPPORTED_DATA,
     WS_1009_MESSAGE_TOO_BIG,
     WS_1013_TRY_AGAIN_LATER,
 )
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import Message, Receive, Scope, Send
 
 WS_3008_TIMEOUT = 3008  # in IANA's registry
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
 CLOSED_BY_SERVER = "after sending 'websocket.close'"  # uvicorn, when it has closed itself: no pong came, say
-GIVEN_UP = -inf  # in the place of the time since when a task sends
 MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
 
 
@@ -47,15 +48,16 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     # As its bases: there may be many connections, and each would have a dictionary.
     __slots__ = (
         "__weakref__",
-        "_idle",
         "_idle_timeout",
         "_loop",
         "_max_message_size",
         "_moved",
+        "_overdue",
         "_quiet_since",
         "_receiving",
         "_send_timeout",
         "_sending",
+        "_stuck_since",
         "subprotocol",
     )
 
@@ -68,11 +70,12 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self._idle_timeout: float = settings.idle_timeout
         self._send_timeout: float = settings.send_timeout
         self._loop = asyncio.get_running_loop()
-        self._sending: dict[asyncio.Task[Any], float] = {}  # the tasks inside of `send`, and since when, as far as seen
+        self._sending: list[asyncio.Task[Any]] = []  # the tasks inside of `send`
+        self._stuck_since = inf  # the first look that saw a task there, since one has left it
         self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
-        self._idle: asyncio.Task[Any] | None = None  # the one that was cancelled there, for a limit
         self._moved = True  # whether a message was received or sent since the last look
         self._quiet_since = inf  # the look that saw the last message
+        self._overdue: tuple[asyncio.Task[Any], ...] = ()  # the tasks that `find_overdue` has cancelled
         self.subprotocol = None
         super().__init__(scope, receive, send)
         # A timer for each message, or a look at the clock, would cost too much: look now and then.
@@ -80,17 +83,15 @@ class ClientSocket(WebSocket[Any, Any, Any]):
 
     def receive_wrapper(self, receive: Receive) -> Receive:
         """Wrap ``receive``: a client that reaches a limit is closed, and has left."""
-        loop, limit = self._loop, self._max_message_size
-        harmless = limit // 4  # so many characters are short enough even if each takes four bytes
 
         async def wrapped_receive() -> Any:
             if self.connection_state == "disconnect":
                 raise WebSocketDisconnect(detail="the client has left")
-            self._receiving = task = current_task(loop)
+            self._receiving = current_task(self._loop)
             try:
                 message: Any = await receive()
             except asyncio.CancelledError:
-                if task is None or task is not self._idle or task.uncancel():  # not, or not only, by `find_overdue`
+                if not self._was_overdue():
                     raise
                 return await self._give_up(WS_3008_TIMEOUT, "nothing was received or sent for too long")
             finally:
@@ -99,7 +100,9 @@ class ClientSocket(WebSocket[Any, Any, Any]):
             if message["type"] == "websocket.receive":
                 self.connection_state = "receive"
                 data = message.get("text") or message.get("bytes")
-                if data and len(data) > harmless and _size(data) > limit:
+                limit = self._max_message_size
+                # At most four bytes a character: most messages are too short to be measured.
+                if data and 4 * len(data) > limit and _size(data) > limit:
                     return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
             else:
                 self.connection_state = "connect" if message["type"] == "websocket.connect" else "disconnect"
@@ -114,13 +117,12 @@ class ClientSocket(WebSocket[Any, Any, Any]):
 
     def send_wrapper(self, send: Send) -> Send:
         """Wrap ``send``: what cannot be sent is dropped."""
-        loop, sending = self._loop, self._sending
 
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
                 return
-            task: Any = current_task(loop)
-            sending[task] = inf
+            task: Any = current_task(self._loop)
+            self._sending.append(task)
             self._moved = True
             try:
                 await send(message)
@@ -131,21 +133,54 @@ class ClientSocket(WebSocket[Any, Any, Any]):
                     raise
                 self.connection_state = "disconnect"
             except asyncio.CancelledError:
-                if sending[task] != GIVEN_UP or task.uncancel():  # not by `find_overdue`, or not by that alone
+                if not self._was_overdue():
                     # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
                     # let anyio repeat what it said.
                     await asyncio.sleep(0)
                     raise
             finally:
-                del sending[task]
+                self._sending.remove(task)
+                self._stuck_since = inf
 
         async def wrapped_accept(message: Message) -> None:
+            self.send = wrapped_send  # the first message is the only one to accept
             if message["type"] == "websocket.accept":
                 message["subprotocol"] = message["subprotocol"] or self.subprotocol
-            self.send = wrapped_send  # the first message is the only one to accept
+            elif message["type"] == "websocket.send":
+                await self.accept()
             await wrapped_send(message)
 
         return wrapped_accept
+
+    @overload
+    async def receive_data(self, mode: Literal["text"]) -> str: ...
+
+    @overload
+    async def receive_data(self, mode: Literal["binary"]) -> bytes: ...
+
+    async def receive_data(self, mode: Literal["text", "binary"]) -> str | bytes:
+        """Return the data of the next frame, or raise ``WebSocketDisconnect``. A frame of the other kind is empty."""
+        if self.connection_state == "init":
+            await self.accept()
+        event: Any = await self.receive()
+        if event["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(detail="the client has left", code=event["code"])
+        data: str | bytes | None = event.get("text" if mode == "text" else "bytes")
+        return await self.receive_other(mode) if data is None else data
+
+    async def receive_other(self, mode: Literal["text", "binary"]) -> str | bytes:
+        """Return what `receive_data` is to return for a frame of the other kind."""
+        return "" if mode == "text" else b""
+
+    def send_data(
+        self, data: str | bytes, mode: Literal["text", "binary"] = "text", encoding: str = "utf-8"
+    ) -> Coroutine[Any, Any, None]:
+        """Send a frame. Accept the connection first, if nobody has."""
+        if mode == "text":
+            text = data if isinstance(data, str) else data.decode(encoding)
+            return self.send({"type": "websocket.send", "text": text, "bytes": None})
+        content = data if isinstance(data, bytes) else data.encode(encoding)
+        return self.send({"type": "websocket.send", "bytes": content, "text": None})
 
     def find_overdue(self) -> float:
         """Cancel the tasks that have waited for too long, and return the seconds until the next look.
@@ -154,25 +189,32 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         long as it may.
         """
         now = self._loop.time()
-        for task, since in self._sending.items():
-            self._sending[task] = min(since, now)
-        patience = min(self._sending.values(), default=now) + self._send_timeout - now
+        if self._sending:
+            self._stuck_since = min(self._stuck_since, now)
+        patience = min(self._stuck_since, now) + self._send_timeout - now
         if patience <= 0:
             self.connection_state = "disconnect"
-            for task in self._sending:
-                self._sending[task] = GIVEN_UP
-                task.cancel()
+            self._cancel(*self._sending)
         if self._moved:
             self._moved = False
             self._quiet_since = now
         idle = self._quiet_since + (self._idle_timeout or inf) - now
         if idle <= 0:
             if self._receiving and not self._sending:
-                self._idle = self._receiving
-                self._idle.cancel()
+                self._cancel(self._receiving)
             self._quiet_since = now  # a handler that sends, or does not even receive, is at work
             idle = self._idle_timeout
         return min(patience, idle)
+
+    def _cancel(self, *tasks: asyncio.Task[Any]) -> None:
+        self._overdue = tasks
+        for task in tasks:
+            task.cancel()
+
+    def _was_overdue(self) -> bool:
+        """Tell whether the current task was cancelled by `find_overdue`, and by nobody else."""
+        task = current_task(self._loop)
+        return task in self._overdue and not task.uncancel()
 
     async def close(self, code: int = WS_1000_NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection. What is sent from now on is dropped."""
@@ -192,32 +234,27 @@ def _size(data: str | bytes) -> int:
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
 
 
-class LimitConnections(ASGIMiddleware):
+async def limit_connections(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Keep account of the connections of each handler, and send away those that are too many.
 
     They are accepted first, because a page can read the code of a close, and not that of a refused handshake. Nothing
     else is done for them: nobody is asked for a token, and no service is touched.
     """
-
-    scopes = (ScopeType.WEBSOCKET,)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Pass a connection on, or close it with 1013."""
-        state = scope["litestar_app"].state
-        limit = state["settings"].max_connections
-        handlers = state.setdefault("handlers", defaultdict[Any, set[Any]](set))[scope["route_handler"]]
-        if limit and len(handlers) >= limit:
-            socket = ClientSocket(scope, receive, send)
-            # A browser gives up if none of the subprotocols that it offers is chosen.
-            await socket.accept(next(iter(socket.scope["subprotocols"]), None))
-            await socket.close(WS_1013_TRY_AGAIN_LATER, f"{limit} connections are all that this handler takes")
-            return
-        task = current_task()
-        handlers.add(task)
-        try:
-            await next_app(scope, receive, send)
-        finally:
-            handlers.discard(task)
+    if connection.scope["type"] != ScopeType.WEBSOCKET:
+        return
+    state = connection.app.state
+    limit = state["settings"].max_connections
+    handlers = state.setdefault("handlers", defaultdict[Any, set[Any]](set))[handler]
+    if limit and len(handlers) >= limit:
+        socket: Any = connection
+        # A browser gives up if none of the subprotocols that it offers is chosen.
+        await socket.accept(next(iter(socket.scope["subprotocols"]), None))
+        raise WebSocketException(
+            detail=f"{limit} connections are all that this handler takes", code=WS_1013_TRY_AGAIN_LATER
+        )
+    task: Any = current_task()
+    handlers.add(task)
+    task.add_done_callback(handlers.discard)  # no frame, as of a middleware, that lasts as long as the connection
 
 
 async def wait_for_handlers(app: Litestar) -> None:
@@ -234,19 +271,7 @@ class RawSocket(ClientSocket):
 
     __slots__ = ()
 
-    @overload
-    async def receive_data(self, mode: Literal["text"]) -> str: ...
-
-    @overload
-    async def receive_data(self, mode: Literal["binary"]) -> bytes: ...
-
-    async def receive_data(self, mode: Literal["text", "binary"]) -> str | bytes:
-        """Return the data of the next frame."""
-        event: Any = await self.receive()
-        if event["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(detail="the client has left", code=event["code"])
-        data: str | bytes | None = event.get("text" if mode == "text" else "bytes")
-        if data is None:
-            await self.close(WS_1003_UNSUPPORTED_DATA, f"expected a {mode} frame")
-            raise WebSocketDisconnect(detail="a frame of the wrong kind", code=WS_1003_UNSUPPORTED_DATA)
-        return data
+    async def receive_other(self, mode: Literal["text", "binary"]) -> str | bytes:
+        """Close the connection, and raise ``WebSocketDisconnect``."""
+        await self.close(WS_1003_UNSUPPORTED_DATA, f"expected a {mode} frame")
+        raise WebSocketDisconnect(detail="a frame of the wrong kind", code=WS_1003_UNSUPPORTED_DATA)
