@@ -90,6 +90,11 @@ def overhead(document: dict[str, Any]) -> Iterator[str]:
         for label in dict.fromkeys(label for rows in forms.values() for label in rows):
             yield row([label, *(spread(rows.get(label), 2) for rows in forms.values())])
         yield ""
+        bare = document["bare"][work]
+        yield from head("in relation to by hand, without limits", *forms)
+        for label in next(iter(bare.values())):
+            yield row([label, *(f"{ratios[label]:.2f}" for ratios in bare.values())])
+        yield ""
     yield from targets(document)
 
 
@@ -113,7 +118,18 @@ def serve(document: dict[str, Any]) -> Iterator[str]:
                 first, *others = columns
                 yield row([label, spread(it[first], 1), *(f"{it[name]['median']:.2f}" for name in others)])
             yield ""
+        yield from beside_fastapi(form, tables["answers"])
     yield from targets(document)
+
+
+def beside_fastapi(form: str, answers: dict[str, Any]) -> Iterator[str]:
+    """Yield what can be had at all: the server costs the same, whatever it serves."""
+    if "FastAPI" in answers:
+        cost = answers["FastAPI"]["cost"]["median"]
+        others = [label for label in answers if label.startswith("Litestar by hand") or label == "raw ASGI"]
+        ratios = ", ".join(f"{label} {cost / answers[label]['cost']['median']:.2f}" for label in others)
+        yield f"For the same CPU time, {form}, FastAPI answers 1, {ratios}: most of it is the server's."
+        yield ""
 
 
 def growth(document: dict[str, Any]) -> Iterator[str]:

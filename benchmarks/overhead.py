@@ -43,6 +43,7 @@ from peers import FORMS, PUSH, REPLY, App, Event, Form, speaks
 
 MESSAGES = 20_000
 REPLYING, PUSHING = "a reply", "an event"
+GENERATED, LIMITED = "generated, ", "the same limits by hand, "
 WORK = {"reply": [REPLYING], "push": [PUSHING], "duplex": [REPLYING, PUSHING]}
 BY_HAND = {
     REPLYING: {
@@ -232,7 +233,7 @@ def generated(folder: Path) -> Iterator[Contender]:
         form = Form(handler["payload"], handler["transport"], handler.get("codec", "json"))
         direction = questions()["interfaces"]["default"][handler["interface"]]["direction"]
         for work in WORK[direction]:
-            label = f"generated, {handler['interface']}"
+            label = f"{GENERATED}{handler['interface']}"
             contender = Generated(label, form, work, app, path_of(handler["name"]))
             contender.connection_class = getattr(service, f"{class_name(handler)}Connection")
             if direction != "reply":
@@ -241,24 +242,36 @@ def generated(folder: Path) -> Iterator[Contender]:
             yield contender
 
 
+def ratio(rows: dict[str, Any], of: str, to: str) -> float:
+    """Return the median of the rounds' ratios: what disturbs one round disturbs both sides of it."""
+    pairs = zip(rows[of]["rounds"], rows[to]["rounds"], strict=True)
+    return float(statistics.median(one / other for one, other in pairs))
+
+
+def beside_bare(figures: dict[str, dict[str, dict[str, Any]]]) -> dict[str, dict[str, dict[str, float]]]:
+    """Return what each generated handler costs in relation to one by hand that limits nothing, and has no service."""
+    return {
+        work: {
+            form: {
+                label: round(ratio(rows, label, f"Litestar by hand, {BY_HAND[work][label.removeprefix(GENERATED)]}"), 2)
+                for label in rows
+                if label.startswith(GENERATED)
+            }
+            for form, rows in forms.items()
+        }
+        for work, forms in figures.items()
+    }
+
+
 def judged(figures: dict[str, dict[str, dict[str, Any]]]) -> Iterator[Target]:
-    """Yield each target: of what a user would write, only the same interface is comparable with a generated one."""
+    """Yield each target: of what a user would write, only the same interface, with the same limits, is comparable."""
     for work, forms in figures.items():
         for form, rows in forms.items():
-
-            def ratio(of: str, to: str, rows: dict[str, Any] = rows) -> float:
-                """Return the median of the rounds' ratios: what disturbs one round disturbs both sides of it."""
-                pairs = zip(rows[of]["rounds"], rows[to]["rounds"], strict=True)
-                return float(statistics.median(one / other for one, other in pairs))
-
-            for label in rows:
-                interface = label.removeprefix("generated, ")
-                if interface == label:
-                    continue
-                hand = f"Litestar by hand, {BY_HAND[work][interface]}"
-                yield Target(f"{work}, {form}: {label}", hand, ratio(label, hand), 1.15, at_most=True)
+            for label in (label for label in rows if label.startswith(GENERATED)):
+                of, hand = f"{work}, {form}: {label}", f"{LIMITED}{BY_HAND[work][label.removeprefix(GENERATED)]}"
+                yield Target(of, hand, ratio(rows, label, hand), 1.15, at_most=True)
                 if work == REPLYING and form.startswith("typed") and "FastAPI" in rows:
-                    yield Target(f"{work}, {form}: {label}", "FastAPI", ratio(label, "FastAPI"), 0.6, at_most=True)
+                    yield Target(of, "FastAPI", ratio(rows, label, "FastAPI"), 0.6, at_most=True)
 
 
 def report(document: dict[str, Any]) -> Iterator[str]:
@@ -272,6 +285,10 @@ def report(document: dict[str, Any]) -> Iterator[str]:
                 "-" if it is None else "{median:.2f} ({quarter:.2f}-{three_quarters:.2f})".format(**it) for it in cells
             )
             yield f"{label:36}" + "".join(f"{text:>22}" for text in texts)
+        yield ""
+        yield "beside by hand without limits"
+        for label in next(iter(document["bare"][work].values())):
+            yield f"{label:36}" + "".join(f"{document['bare'][work][form][label]:>22}" for form in forms)
         yield ""
     yield from map(str, document["targets"])
 
@@ -317,6 +334,7 @@ def main() -> None:
         "median (quartiles)",
         "load": f"{before} before, {load()} after",
         "microseconds": figures,
+        "bare": beside_bare(figures),
         "targets": targets,
     }
     publish(document, report(document), options.json)

@@ -19,6 +19,7 @@ from litestar import Litestar, WebSocket, websocket, websocket_listener, websock
 from litestar.channels import ChannelsPlugin
 from litestar.channels.backends.memory import MemoryChannelsBackend
 from litestar.di import NamedDependency
+from litestar.exceptions import WebSocketDisconnect as LitestarDisconnect
 from litestar.handlers import WebsocketListener
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
@@ -220,23 +221,118 @@ def asgi_push(form: Form, source: Source) -> App:
 # Litestar by hand ----------------------------------------------------------------------------------------------------
 
 
-class Bounded(WebSocket[Any, Any, Any]):
-    """What gives up on a client that stopped reading, in the way that comes to mind first: a timeout for each send."""
+IDLE, PATIENCE, LARGEST = 600, 30, 1024 * 1024
+"""Seconds without a message, seconds that a message waits for its client, and bytes of a message: all at most."""
+
+
+def size(data: str | bytes) -> int:
+    """Return how many bytes a frame of this data has."""
+    return len(data.encode()) if isinstance(data, str) else len(data)
+
+
+class TimedOut(WebSocket[Any, Any, Any]):
+    """The limits of a generated project, in the way that comes to mind first: a timeout for each message."""
+
+    def receive_wrapper(self, receive: Any) -> Any:
+        """Wrap ``receive``: an idle client has left, and one that sends too much."""
+        wrapped = super().receive_wrapper(receive)
+
+        async def limited() -> Any:
+            try:
+                async with asyncio.timeout(IDLE):
+                    message: Any = await wrapped()
+            except TimeoutError:
+                return await self.give_up(3008)
+            if size(message.get("text") or message.get("bytes") or "") > LARGEST:
+                return await self.give_up(1009)
+            return message
+
+        return limited
 
     def send_wrapper(self, send: Any) -> Any:
-        """Wrap ``send``: at most 30 seconds for each message."""
+        """Wrap ``send``: a client that does not read has left, and to have left is no error."""
         wrapped = super().send_wrapper(send)
 
-        async def bounded(message: Any) -> None:
-            async with asyncio.timeout(30):
+        async def limited(message: Any) -> None:
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    await wrapped(message)
+            except (OSError, LitestarDisconnect):  # a TimeoutError is an OSError
+                self.connection_state = "disconnect"
+
+        return limited
+
+    async def give_up(self, code: int) -> Any:
+        """Close, and return what a receive returns of a client that has left."""
+        await self.close(code)
+        return {"type": "websocket.disconnect", "code": code}
+
+
+class Limited(TimedOut):
+    """The same limits by a careful hand: time stamps, at which something looks every second."""
+
+    def __init__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.sending: dict[Any, float] = {}
+        self.receiving: Any = None
+        self.late: set[Any] = set()
+        self.last = self.loop.time()
+        super().__init__(scope, receive, send)
+        self.loop.call_later(1, self.look)
+
+    def receive_wrapper(self, receive: Any) -> Any:
+        """Wrap ``receive``: an idle client has left, and one that sends too much."""
+        wrapped = super(TimedOut, self).receive_wrapper(receive)
+
+        async def limited() -> Any:
+            self.receiving = task = asyncio.current_task()
+            try:
+                message: Any = await wrapped()
+            except asyncio.CancelledError:
+                if task not in self.late:
+                    raise
+                return await self.give_up(3008)
+            finally:
+                self.receiving = None
+            self.last = self.loop.time()
+            if size(message.get("text") or message.get("bytes") or "") > LARGEST:
+                return await self.give_up(1009)
+            return message
+
+        return limited
+
+    def send_wrapper(self, send: Any) -> Any:
+        """Wrap ``send``: a client that does not read has left, and to have left is no error."""
+        wrapped = super(TimedOut, self).send_wrapper(send)
+
+        async def limited(message: Any) -> None:
+            task = asyncio.current_task()
+            self.last = self.sending[task] = self.loop.time()
+            try:
                 await wrapped(message)
+            except (OSError, LitestarDisconnect):
+                self.connection_state = "disconnect"
+            except asyncio.CancelledError:
+                if task not in self.late:
+                    raise
+            finally:
+                del self.sending[task]
 
-        return bounded
+        return limited
 
-
-def litestar_bounded(form: Form) -> App:
-    """Return a function listener that gives up on a client that stopped reading."""
-    return litestar_listener(form, Bounded)
+    def look(self) -> None:
+        """Cancel what has waited for too long, and look again in a second."""
+        now = self.loop.time()
+        late = {task for task, since in self.sending.items() if now - since > PATIENCE}
+        if late:
+            self.connection_state = "disconnect"
+        elif self.receiving and now - self.last > IDLE:
+            late = {self.receiving}
+        self.late = late
+        for task in late:
+            task.cancel()
+        if self.connection_state != "disconnect":
+            self.loop.call_later(1, self.look)
 
 
 def litestar_listener(form: Form, websocket_class: Any = WebSocket) -> App:
@@ -273,7 +369,7 @@ def litestar_listener(form: Form, websocket_class: Any = WebSocket) -> App:
     return Litestar([binary], websocket_class=websocket_class)
 
 
-def litestar_listener_class(form: Form) -> App:
+def litestar_listener_class(form: Form, websocket_class: Any = WebSocket) -> App:
     """Return a class listener."""
 
     class Listener(WebsocketListener):
@@ -298,7 +394,7 @@ def litestar_listener_class(form: Form) -> App:
         class Typed(Listener):
             on_receive = typed
 
-        return Litestar([Typed])
+        return Litestar([Typed], websocket_class=websocket_class)
     if form.is_text:
 
         class Text(Listener):
@@ -306,17 +402,17 @@ def litestar_listener_class(form: Form) -> App:
                 connection.received += 1
                 return data
 
-        return Litestar([Text])
+        return Litestar([Text], websocket_class=websocket_class)
 
     class Binary(Listener):
         async def on_receive(self, data: bytes, connection: NamedDependency[Connection]) -> bytes:
             connection.received += 1
             return data
 
-    return Litestar([Binary])
+    return Litestar([Binary], websocket_class=websocket_class)
 
 
-def litestar_websocket(form: Form) -> App:
+def litestar_websocket(form: Form, websocket_class: Any = WebSocket) -> App:
     """Return a handler with a receive loop of its own."""
     encode, decode, is_typed = form.encode, form.decode, form.payload == "typed"
     mode: Any = form.transport
@@ -338,10 +434,10 @@ def litestar_websocket(form: Form) -> App:
                 await socket.send_data(encode(Reply(connection.received, message.text)), mode=mode)
         await socket.close()
 
-    return Litestar([handler])
+    return Litestar([handler], websocket_class=websocket_class)
 
 
-def litestar_stream(form: Form, source: Source) -> App:
+def litestar_stream(form: Form, source: Source, websocket_class: Any = WebSocket) -> App:
     """Return a stream."""
     encode, mode = form.encode, form.transport
     stream = partial(websocket_stream, "/", mode=mode, warn_on_data_discard=False)  # type: ignore[arg-type]
@@ -358,14 +454,14 @@ def litestar_stream(form: Form, source: Source) -> App:
             async for event in events:
                 yield encode(event)
 
-        return Litestar([typed])
+        return Litestar([typed], websocket_class=websocket_class)
 
     @stream(dependencies={"events": provide_events})
     async def raw(events: NamedDependency[AsyncGenerator[Any, None]]) -> AsyncGenerator[Any, None]:
         async for event in events:
             yield event
 
-    return Litestar([raw])
+    return Litestar([raw], websocket_class=websocket_class)
 
 
 def litestar_channel(form: Form) -> tuple[Any, Callable[[str], Awaitable[None]]]:
@@ -511,15 +607,19 @@ def fastapi_push(form: Form, source: Source) -> App:
 REPLY: dict[str, Callable[[Form], App]] = {
     "raw ASGI": asgi_reply,
     "Litestar by hand, listener": litestar_listener,
-    "Litestar by hand, bounded sends": litestar_bounded,
     "Litestar by hand, listener-class": litestar_listener_class,
     "Litestar by hand, websocket": litestar_websocket,
+    "a timeout a message by hand, listener": partial(litestar_listener, websocket_class=TimedOut),
+    "the same limits by hand, listener": partial(litestar_listener, websocket_class=Limited),
+    "the same limits by hand, listener-class": partial(litestar_listener_class, websocket_class=Limited),
+    "the same limits by hand, websocket": partial(litestar_websocket, websocket_class=Limited),
     "Starlette": starlette_reply,
     "FastAPI": fastapi_reply,
 }
 PUSH: dict[str, Callable[[Form, Source], App]] = {
     "raw ASGI": asgi_push,
     "Litestar by hand, stream": litestar_stream,
+    "the same limits by hand, stream": partial(litestar_stream, websocket_class=Limited),
     "Starlette": starlette_push,
     "FastAPI": fastapi_push,
 }
