@@ -27,6 +27,8 @@ NEEDED = frozenset({"_envops", "_subdirectory", "guide", "interfaces", "project"
 
 METHODS = frozenset(dir(dict))
 EXPRESSION = "expression: "
+COMPUTED = re.compile(r"(.*\{% set (\w+) = .*)\{\{ \2\|to_json \}\}\s*", re.DOTALL)
+"""What Copier has to be told as JSON, and we can take as it is: of many handlers, writing and reading it takes long."""
 ENTRY_NAME = "handler_name"
 """The question whose answer an entry of `handlers` keeps as its name."""
 
@@ -133,7 +135,11 @@ class Question:
     def default(self) -> Any:
         """The answer of somebody who does not mind."""
         default = self._details["default"] if self.suggested is None else self.suggested
-        return self.parse(self._render(default) if isinstance(default, str) else default)
+        if not isinstance(default, str):
+            return self.parse(default)
+        if computed := COMPUTED.fullmatch(default):
+            return self._guide.compute(*computed.groups(), self._context)
+        return self.parse(self._render(default))
 
     def parse(self, answer: Any) -> Any:
         """Return an answer in the type that the question says."""
@@ -141,10 +147,7 @@ class Question:
             return str(answer)
         if not isinstance(answer, str):
             return answer
-        try:
-            return json.loads(answer)  # what is computed for many handlers is JSON, and YAML takes its time
-        except ValueError:
-            return load_yaml(answer)
+        return load_yaml(answer)
 
     def refusal(self, answer: Any) -> str:
         """Return why an answer cannot be taken, in a sentence; or nothing."""
@@ -197,6 +200,10 @@ class Guide:
         if "{" not in source:
             return source
         return self.jinja.get_template(EXPRESSION + source).render(context)
+
+    def compute(self, statements: str, name: str, context: Mapping[str, Any]) -> Any:
+        """Return what a variable is after some Jinja statements."""
+        return getattr(self.jinja.get_template(EXPRESSION + statements).make_module(dict(context)), name)
 
     def names(self, about: str) -> list[str]:
         """Return the questions that are asked about a `handler`, or about the `project`."""
