@@ -123,7 +123,7 @@ def test_connection_is_idle_when_nothing_has_moved_for_long(connect: Callable[[]
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("cancelled", ["before", "after"])
+@pytest.mark.parametrize("cancelled", ["before", "after", "while it is told"])
 def test_who_is_cancelled_besides_stays_cancelled(connect: Callable[[], Peer], cancelled: str) -> None:
     async def scenario() -> None:
         peer = connect()
@@ -134,7 +134,11 @@ def test_who_is_cancelled_besides_stays_cancelled(connect: Callable[[], Peer], c
         if cancelled == "before":
             receiving.cancel()
         peer.look()
-        if cancelled == "after":
+        if cancelled == "while it is told":
+            peer.reading.clear()
+            for _ in range(3):
+                await asyncio.sleep(0)
+        if cancelled != "before":
             receiving.cancel()
         with pytest.raises(asyncio.CancelledError):
             await receiving

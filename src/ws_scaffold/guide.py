@@ -138,7 +138,7 @@ class Question:
         if not isinstance(default, str):
             return self.parse(default)
         if computed := COMPUTED.fullmatch(default):
-            return self._guide.compute(*computed.groups(), self._context)
+            return self._guide.compute(computed[1], computed[2], self._context)
         return self.parse(self._render(default))
 
     def parse(self, answer: Any) -> Any:

@@ -4,7 +4,6 @@ import asyncio
 import weakref
 from asyncio import current_task
 from collections import defaultdict
-from collections.abc import Coroutine
 from math import inf
 from typing import Any, Literal, overload
 
@@ -75,7 +74,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
         self._moved = True  # whether a message was received or sent since the last look
         self._quiet_since = inf  # the look that saw the last message
-        self._overdue: tuple[asyncio.Task[Any], ...] = ()  # the tasks that `find_overdue` has cancelled
+        self._overdue: frozenset[asyncio.Task[Any]] = frozenset()  # the tasks that `find_overdue` has cancelled
         self.subprotocol = None
         super().__init__(scope, receive, send)
         # A timer for each message, or a look at the clock, would cost too much: look now and then.
@@ -142,13 +141,19 @@ class ClientSocket(WebSocket[Any, Any, Any]):
                 self._sending.remove(task)
                 self._stuck_since = inf
 
+        return self._accept_wrapper(wrapped_send)
+
+    def _accept_wrapper(self, send: Send) -> Send:
+        """Wrap ``send`` for the first message, which is the only one to accept."""
+
         async def wrapped_accept(message: Message) -> None:
-            self.send = wrapped_send  # the first message is the only one to accept
+            if message["type"] == "websocket.send":
+                await self.accept()  # comes by here, too
+            else:
+                self.send = send
             if message["type"] == "websocket.accept":
                 message["subprotocol"] = message["subprotocol"] or self.subprotocol
-            elif message["type"] == "websocket.send":
-                await self.accept()
-            await wrapped_send(message)
+            await send(message)
 
         return wrapped_accept
 
@@ -172,10 +177,8 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         """Return what `receive_data` is to return for a frame of the other kind."""
         return "" if mode == "text" else b""
 
-    def send_data(
-        self, data: str | bytes, mode: Literal["text", "binary"] = "text", encoding: str = "utf-8"
-    ) -> Coroutine[Any, Any, None]:
-        """Send a frame. Accept the connection first, if nobody has."""
+    def send_data(self, data: str | bytes, mode: Literal["text", "binary"] = "text", encoding: str = "utf-8") -> Any:
+        """Return what sends a frame when it is awaited, and accepts the connection first if nobody has."""
         if mode == "text":
             text = data if isinstance(data, str) else data.decode(encoding)
             return self.send({"type": "websocket.send", "text": text, "bytes": None})
@@ -207,14 +210,17 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         return min(patience, idle)
 
     def _cancel(self, *tasks: asyncio.Task[Any]) -> None:
-        self._overdue = tasks
+        self._overdue = frozenset(tasks)
         for task in tasks:
             task.cancel()
 
     def _was_overdue(self) -> bool:
         """Tell whether the current task was cancelled by `find_overdue`, and by nobody else."""
         task = current_task(self._loop)
-        return task in self._overdue and not task.uncancel()
+        if task not in self._overdue:
+            return False
+        self._overdue -= {task}
+        return not task.uncancel()
 
     async def close(self, code: int = WS_1000_NORMAL_CLOSURE, reason: str | None = None) -> None:
         """Close the connection. What is sent from now on is dropped."""
@@ -234,7 +240,7 @@ def _size(data: str | bytes) -> int:
     return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
 
 
-async def limit_connections(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def limit_connections(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Keep account of the connections of each handler, and send away those that are too many.
 
     They are accepted first, because a page can read the code of a close, and not that of a refused handshake. Nothing
@@ -244,7 +250,7 @@ async def limit_connections(connection: ASGIConnection[Any, Any, Any, Any], hand
         return
     state = connection.app.state
     limit = state["settings"].max_connections
-    handlers = state.setdefault("handlers", defaultdict[Any, set[Any]](set))[handler]
+    handlers = state.setdefault("handlers", defaultdict[Any, set[Any]](set))[connection.route_handler]
     if limit and len(handlers) >= limit:
         socket: Any = connection
         # A browser gives up if none of the subprotocols that it offers is chosen.
