@@ -70,7 +70,7 @@ def third_version(template: Path) -> None:
     text = guide.read_text().replace("default: [mood, project_name,", "default: [project_name,")
     text = text[: text.index("\nmood:\n")]
     guide.write_text(text.replace('"transport": transport} %}', '"transport": transport, "colour": colour} %}'))
-    replace(guide, '      "name": it.name,\n', '      "name": it.name,\n      "colour": it.colour|default("blue"),\n')
+    replace(guide, '      "name": name,\n', '      "name": name,\n      "colour": it.colour|default("blue"),\n')
     replace(guide, "default: [handler_name, ", "default: [handler_name, colour, ")
     colour = (
         "colour:\n  type: str\n  help: Which colour?\n"
