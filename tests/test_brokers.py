@@ -1,6 +1,7 @@
 """What channels promise holds on real brokers: between processes, and while a broker is away."""
 
 import asyncio
+import importlib
 import json
 import os
 import re
@@ -305,6 +306,38 @@ def test_broker_that_goes_away_and_comes_back(project: Path, running: Broker, tm
 def problems_of_the_return(*processes: Worker) -> list[str]:
     """Return which processes have not said that the broker is back."""
     return ["not back" for worker in processes if "the broker is back" not in worker.log()]
+
+
+@pytest.mark.parametrize("kind", ["valkey"])
+def test_event_does_not_overtake_the_subscription(
+    project: Path, running: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two go over different connections: what is published must wait until the broker knows who listens."""
+    monkeypatch.syspath_prepend(project / "src")
+    backend: Any = importlib.import_module("desk.broker").create_backend(running.url)
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        await backend.on_startup()
+        events = backend.stream_events()
+        heard = asyncio.ensure_future(anext(events))
+        await backend._listening.wait()  # noqa: SLF001
+        subscribe, tasks = backend._pubsub.subscribe, list[Any]()  # noqa: SLF001
+
+        async def subscribe_later(*names: str) -> None:
+            loop.call_later(0.3, lambda: tasks.append(asyncio.ensure_future(subscribe(*names))))
+
+        monkeypatch.setattr(backend._pubsub, "subscribe", subscribe_later)  # noqa: SLF001
+        first = asyncio.ensure_future(backend.subscribe(["lobby"]))
+        await asyncio.sleep(0)
+        assert not first.done()
+        await backend.publish(b"hello", ["lobby"])  # as a second subscriber would, which the broker need not be told of
+        assert await asyncio.wait_for(heard, DEADLINE) == ("lobby", b"hello")
+        await first
+        await events.aclose()
+        await backend.on_shutdown()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("kind", ["valkey"])

@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--connections", type=int, default=10_000)
-    parser.add_argument("--waves", type=int, default=12, help="after each, nothing may be left, and memory is measured")
+    parser.add_argument("--waves", type=int, default=40, help="after each, nothing may be left, and memory is measured")
     parser.add_argument("--at-once", type=int, default=100, help="how many visitors there are at the same time")
     parser.add_argument("--server", choices=["uvicorn", "granian"], action="append")
     parser.add_argument("--broker", choices=["memory", *KINDS], default="valkey", help="which goes away now and then")

@@ -89,7 +89,8 @@ class Client:
         if self.is_typed and self.is_shared:
             assert (answer["type"], answer["text"]) == ("event", text), answer
         else:
-            assert answer == ({"type": "reply", "number": number, "text": text} if self.is_typed else text)
+            expected = {"type": "reply", "number": number, "text": text} if self.is_typed else text
+            assert answer == expected, f"{answer!r} is not {expected!r}"
 
     async def exchange(self, number: int = 1) -> None:
         """Check that events arrive, and that a message is answered, as the first or that `number` of them."""
