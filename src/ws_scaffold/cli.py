@@ -168,9 +168,10 @@ def _data(options: argparse.Namespace) -> Answers:
     return dict(item.split("=", 1) for item in options.data)
 
 
-def _open(root: Path) -> tuple[Guide, State]:
+def _open(root: Path, own: Guide) -> tuple[Guide, State]:
     state = load_state(root)
-    guide = Guide(template_of(state))
+    folder = template_of(state)
+    guide = own if folder == own.root else Guide(folder)
     check_state(state, guide)
     return guide, state
 
@@ -179,9 +180,8 @@ def _change(options: argparse.Namespace, root: Path) -> changes.Change:
     """Return what a command line does to the state of a project."""
     noun = getattr(options, "noun", None)
     if (options.command, noun) == ("new", "project"):
-        guide = Guide(own_template())
-        return changes.new_project(guide, options.name, _given(options, guide), _ask(options))
-    guide, state = _open(root)
+        return changes.new_project(options.own, options.name, _given(options, options.own), _ask(options))
+    guide, state = _open(root, options.own)
     match options.command, noun:
         case "new", _:
             change = changes.new_handler(guide, state, options.name, _given(options, guide), _ask(options))
@@ -358,7 +358,7 @@ def _print_json(document: Answers) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    guide, state = _open(find_root(options.folder.resolve()))
+    guide, state = _open(find_root(options.folder.resolve()), options.own)
     handlers = Project(guide, state).handlers.values()
     if options.as_json:
         keys = ("name", "interface", "direction", "payload", "transport", "events", "guard", "reason")
@@ -375,7 +375,7 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _advise(options: argparse.Namespace) -> None:
-    guide = Guide(own_template())
+    guide = options.own
     named = [
         name for name in guide.names("project") if guide.always_asks(name) and not guide.questions[name].get("choices")
     ]
@@ -392,7 +392,7 @@ def _advise(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    _, state = _open(find_root(options.folder.resolve()))
+    _, state = _open(find_root(options.folder.resolve()), options.own)
     found = changes.standing(state)
     if options.as_json:
         _print_json(dataclasses.asdict(found))
@@ -453,12 +453,13 @@ def _dispatch(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None, prog: str = "ws-scaffold") -> int:
     """Run the command, and return its exit code: 0 done, 1 could not, 2 misused."""
     try:
-        parser = parser_of(Guide(own_template()), prog)
+        own = Guide(own_template())
+        parser = parser_of(own, prog)
         if "_ARGCOMPLETE" in os.environ:
             import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
 
             argcomplete.autocomplete(parser)
-        return _dispatch(parser.parse_args(arguments))
+        return _dispatch(parser.parse_args(arguments, argparse.Namespace(own=own)))
     except ScaffoldError as error:
         sys.stderr.write(f"ws-scaffold: {error.message}\n" + (f"  try: {error.hint}\n" if error.hint else ""))
         return error.exit_code
