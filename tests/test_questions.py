@@ -246,12 +246,12 @@ def test_name_that_would_break_the_project_is_refused(
 
 
 def test_every_standard_module_is_a_taken_package() -> None:
-    taken = set(yaml.safe_load(questions()["taken_packages"]["default"]))
+    taken = set(questions()["taken_packages"]["default"])
     assert {name for name in sys.stdlib_module_names if name.islower() and not name.startswith("_")} <= taken
 
 
 def test_every_keyword_is_refused() -> None:
-    refused = set(yaml.safe_load(questions()["keywords"]["default"]))
+    refused = set(questions()["keywords"]["default"])
     assert {word for word in keyword.kwlist if word.islower()} == refused
 
 
