@@ -34,6 +34,11 @@ What a message, a connection and the next handler cost, beside what a user would
 rendered by `python benchmarks` from the figures of one run; nothing in it is written by hand. Contenders take turns in
 each round, in another order each time, and what is compared is the median of the rounds. In brackets are the quartiles.
 """
+CONTENDERS = """\
+*By hand* is the shortest handler that releases what it holds: it limits nothing, and has no service module. With *the
+same limits*, a careful hand stamps the time of every message, and looks at it every second. *A timeout a message* is
+the way that comes to mind first.
+"""
 ANSWERS = {
     "rate": "a second",
     "cost": "CPU, us each",
@@ -85,6 +90,7 @@ def overhead(document: dict[str, Any]) -> Iterator[str]:
     """Yield what a message costs without a network."""
     yield "## A message, without a network"
     yield from about(document)
+    yield CONTENDERS
     for work, forms in document["microseconds"].items():
         yield from head(f"us for {work}", *forms)
         for label in dict.fromkeys(label for rows in forms.values() for label in rows):
