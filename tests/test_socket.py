@@ -93,6 +93,35 @@ def test_client_is_given_up_when_one_message_waits_for_long(connect: Callable[[]
     asyncio.run(scenario())
 
 
+def test_client_is_given_up_whatever_becomes_of_other_messages(connect: Callable[[], Peer]) -> None:
+    async def scenario() -> None:
+        peer = connect()
+        await peer.socket.accept()
+        peer.reading.clear()
+        for stuck_for, looks_between in ((20, True), (20, False), (30, False)):
+            sending = await started(peer.socket.send_text("hello"))
+            peer.look()
+            for _ in range(stuck_for // 10):
+                impatient = await started(peer.socket.send_text("hello"))
+                peer.now += 10
+                impatient.cancel()
+                await asyncio.gather(impatient, return_exceptions=True)
+            if stuck_for == 20:
+                assert peer.look() == 10
+                # What begins afterwards has all its time, whether or not there is a look before.
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+                if looks_between:
+                    peer.now += 30
+                    assert peer.look() == 30
+                assert peer.socket.connection_state == "connect"
+        peer.look()
+        await sending
+        assert peer.socket.connection_state == "disconnect"
+
+    asyncio.run(scenario())
+
+
 def test_connection_is_idle_when_nothing_has_moved_for_long(connect: Callable[[], Peer]) -> None:
     async def scenario() -> None:
         peer = connect()

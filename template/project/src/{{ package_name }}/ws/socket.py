@@ -70,7 +70,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self._send_timeout: float = settings.send_timeout
         self._loop = asyncio.get_running_loop()
         self._sending: list[asyncio.Task[Any]] = []  # the tasks inside of `send`
-        self._stuck_since = inf  # the first look that saw a task there, since one has left it
+        self._stuck_since = inf  # the first look that saw a task there, since a message was sent
         self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
         self._moved = True  # whether a message was received or sent since the last look
         self._quiet_since = inf  # the look that saw the last message
@@ -120,11 +120,14 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         async def wrapped_send(message: Message) -> None:
             if self.connection_state == "disconnect":
                 return
+            if not self._sending:
+                self._stuck_since = inf
             task: Any = current_task(self._loop)
             self._sending.append(task)
             self._moved = True
             try:
                 await send(message)
+                self._stuck_since = inf
             except OSError:
                 self.connection_state = "disconnect"
             except RuntimeError as exc:
@@ -139,7 +142,6 @@ class ClientSocket(WebSocket[Any, Any, Any]):
                     raise
             finally:
                 self._sending.remove(task)
-                self._stuck_since = inf
 
         return self._accept_wrapper(wrapped_send)
 
@@ -192,8 +194,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         long as it may.
         """
         now = self._loop.time()
-        if self._sending:
-            self._stuck_since = min(self._stuck_since, now)
+        self._stuck_since = min(self._stuck_since, now) if self._sending else inf
         patience = min(self._stuck_since, now) + self._send_timeout - now
         if patience <= 0:
             self.connection_state = "disconnect"
