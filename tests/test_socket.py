@@ -100,7 +100,7 @@ def test_client_is_given_up_whatever_becomes_of_other_messages(connect: Callable
         peer.reading.clear()
         for stuck_for, looks_between in ((20, True), (20, False), (30, False)):
             sending = await started(peer.socket.send_text("hello"))
-            peer.look()
+            assert peer.look() == 30
             for _ in range(stuck_for // 10):
                 impatient = await started(peer.socket.send_text("hello"))
                 peer.now += 10
