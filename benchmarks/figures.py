@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ws_scaffold import __version__
-from ws_scaffold.guide import Guide
-from ws_scaffold.places import own_template
+from ws_scaffold.paths import own_template
 from ws_scaffold.releases import SOURCE
-from ws_scaffold.render import Project
+from ws_scaffold.render import Rendering
+from ws_scaffold.template import Template
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 # The tests know the handlers, and where they are found; all benchmarks take that from here.
@@ -99,7 +99,7 @@ def render_everything(folder: Path, handlers: Iterable[Handler] = (*MEASURED, *S
     """Write a project of these handlers, as the template has it now, and return where its sources are."""
     about = {"_commit": f"v{__version__}", "_src_path": SOURCE, "project_name": "Everything", "package_name": PACKAGE}
     about["channels_backend"] = "redis"  # or none, as EVERYTHING_CHANNELS_URL says
-    project = Project(Guide(own_template()), {**about, "handlers": list(handlers)})
+    project = Rendering(Template(own_template()), {**about, "handlers": list(handlers)})
     for path, file in project.render().items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(file.content)

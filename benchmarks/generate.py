@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from ws_scaffold import __version__
-from ws_scaffold.guide import Guide
-from ws_scaffold.places import own_template
+from ws_scaffold.paths import own_template
 from ws_scaffold.releases import SOURCE
-from ws_scaffold.render import Project
+from ws_scaffold.render import Rendering
+from ws_scaffold.template import Template
 
 SIZES = (1, 10, 100, 500)
 OURS = "ws-scaffold, {} there"
@@ -84,13 +84,13 @@ def write(folder: Path, files: dict[str, str]) -> None:
         (folder / path).write_text(text, encoding="utf-8")
 
 
-def make_project(folder: Path, count: int) -> Project:
+def make_project(folder: Path, count: int) -> Rendering:
     """Write a project of so many handlers."""
     about = {"_commit": f"v{__version__}", "_src_path": SOURCE}
     about |= {"project_name": "Demo", "package_name": "demo", "asyncapi": "yes"}
     answers = {"interface": "listener", "payload": "typed", "transport": "text"}
     handlers = [{"name": f"room_{number}", **answers} for number in range(count)]
-    project = Project(Guide(own_template()), {**about, "handlers": handlers})
+    project = Rendering(Template(own_template()), {**about, "handlers": handlers})
     write(folder, {path: file.content.decode() for path, file in project.render().items()})
     return project
 
@@ -169,7 +169,7 @@ def others(top: Path, path: str) -> Iterator[Contender | str]:
     project = make_project(top / "text", 1)
     handler = project.handlers["room_0"]
     text = [
-        project.guide.jinja.get_template(name).render(ws=handler, asyncapi="yes").replace("room_0", NAME)
+        project.template.jinja.get_template(name).render(ws=handler, asyncapi="yes").replace("room_0", NAME)
         for name in TEMPLATES
     ]
     bare = BARE.format(root=str(own_template()), templates=TEMPLATES, handler=handler)

@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ws_scaffold.places import own_template
+from ws_scaffold.paths import own_template
 
 FIX = "# Mended."
 MINE = "# mine"

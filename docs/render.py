@@ -6,20 +6,20 @@ import re
 import sys
 from pathlib import Path
 
-from ws_scaffold.guide import Guide
-from ws_scaffold.places import own_template
+from ws_scaffold.paths import own_template
 from ws_scaffold.releases import OWN, SOURCE
-from ws_scaffold.render import Project
+from ws_scaffold.render import Rendering
+from ws_scaffold.template import Template
 
 DOCS = Path(__file__).parent
 
 
 def files() -> str:
     """Return a table of the files of a project of default answers, and of what each is made."""
-    guide = Guide(own_template())
+    guide = Template(own_template())
     answers = guide.resolve({"project_name": "desk", "package_name": "desk", "handler_name": "chat"})
     state = {"_src_path": SOURCE, "_commit": OWN, **guide.about(answers), "handlers": [guide.entry(answers)]}
-    project = Project(guide, state)
+    project = Rendering(guide, state)
     rows = ["| file | of | template |", "| --- | --- | --- |"]
     for path, file in sorted(project.render().items()):
         owner = f"the handler `{file.owner}`" if file.owner else "the project"

@@ -16,9 +16,9 @@ from projects import REPOSITORY, handlers_of, questions
 from terminal import ENTER, at_a_terminal, words
 from trees import contents
 from ws_scaffold import __version__
-from ws_scaffold.changes import spelled
 from ws_scaffold.cli import parser_of
-from ws_scaffold.guide import Guide
+from ws_scaffold.operations import spelled
+from ws_scaffold.template import Template
 
 
 def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(command: Command, tmp_path: Path) -> None:
@@ -481,7 +481,7 @@ def test_flag_is_there_for_every_question_of_the_guide(tmp_path: Path) -> None:
     content = content.replace("default: [handler_name,", "default: [mood, handler_name,")
     content += "mood:\n  type: str\n  help: How does it feel?\n  choices: {Fine: fine, Bad: bad}\n  default: fine\n"
     (tmp_path / "copier.yml").write_text(content)
-    options = parser_of(Guide(tmp_path)).parse_args(["new", "handler", "chat", "--mood", "bad"])
+    options = parser_of(Template(tmp_path)).parse_args(["new", "handler", "chat", "--mood", "bad"])
     assert options.mood == "bad"
     for name in questions()["guide"]["default"]:
         assert name == "handler_name" or hasattr(options, name)

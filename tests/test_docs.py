@@ -5,9 +5,9 @@ import sys
 
 from projects import REPOSITORY, run
 from ws_scaffold.cli import parser_of
-from ws_scaffold.guide import Guide
-from ws_scaffold.merge import CHANGING
-from ws_scaffold.places import own_template
+from ws_scaffold.paths import own_template
+from ws_scaffold.plan import CHANGING
+from ws_scaffold.template import Template
 
 
 def test_documents_have_what_is_known_elsewhere() -> None:
@@ -22,7 +22,7 @@ def test_every_action_is_documented() -> None:
 
 def test_every_command_is_documented() -> None:
     documented = "\n".join(path.read_text() for path in (REPOSITORY / "docs").glob("*.md"))
-    parser = parser_of(Guide(own_template()))
+    parser = parser_of(Template(own_template()))
     commands = next(action.choices for action in parser._actions if action.dest == "command")  # noqa: SLF001
     assert commands
     for name in commands:

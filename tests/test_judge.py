@@ -8,9 +8,9 @@ import pytest
 
 from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, render, run
 from trees import Tree, command, tree
-from ws_scaffold.guide import Guide
 from ws_scaffold.project import load_state
-from ws_scaffold.render import Project, given
+from ws_scaffold.render import Rendering, given
+from ws_scaffold.template import Template
 
 ABOUT = {"project_name": "Trading Desk", "asyncapi": "yes"}
 
@@ -76,7 +76,7 @@ SEQUENCES = {
 
 def rendered(template: Path, project: Path) -> dict[str, tuple[bytes, bool]]:
     """Return what the command makes of a project's state: content, and whether it is executable."""
-    files = Project(Guide(template), load_state(project)).render()
+    files = Rendering(Template(template), load_state(project)).render()
     return {path: (file.content, file.executable) for path, file in files.items()}
 
 
@@ -105,7 +105,7 @@ def test_a_first_handler_is_answered_and_rendered_as_copier_does(
 ) -> None:
     project, answers = tmp_path / "project", {**ABOUT, **answered(handler)}
     judge = copier.run_copy(str(template), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
-    guide = Guide(template)
+    guide = Template(template)
     resolved = guide.resolve(answers, folder=project.name)
     assert {name: resolved[name] for name in guide.questions} == {
         name: judge.answers.combined[name] for name in guide.questions

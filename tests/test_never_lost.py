@@ -21,9 +21,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, run
 from trees import Ran, Tree, command, tree
 from ws_scaffold import diff3
-from ws_scaffold.guide import Guide
 from ws_scaffold.project import check_state, load_state, template_of
-from ws_scaffold.render import Files, Project
+from ws_scaffold.render import Files, Rendering
+from ws_scaffold.template import Template
 
 EXAMPLES = int(os.environ.get("WS_SCAFFOLD_EXAMPLES", "0"))
 SETTINGS = settings(
@@ -52,7 +52,7 @@ MARKED_LINE = re.compile(rb"[^\r\n]*kept-\d+[^\r\n]*")
 WORD = re.compile(rb"\w+")
 CONFLICT_LINE = re.compile(rb"^(<<<<<<< ours|=======|>>>>>>> theirs)\r?\n", re.MULTILINE)
 
-guide = cache(Guide)
+guide = cache(Template)
 
 
 @cache
@@ -75,7 +75,7 @@ def parses(content: bytes) -> bool:
 def rendered(content: bytes) -> Files:
     """Return what the files of a state are, as long as nobody edits them."""
     state = yaml.safe_load(content)
-    return Project(guide(template_of(state)), state).render()
+    return Rendering(guide(template_of(state)), state).render()
 
 
 def flags(answers: Handler) -> list[str]:
@@ -216,7 +216,7 @@ class Step:
         assert self.after.empty_folders <= self.before.empty_folders
 
 
-class Template:
+class Repository:
     """A repository with a version of the template after the other, each a little different from the one before."""
 
     def __init__(self, folder: Path) -> None:
@@ -285,7 +285,7 @@ class Histories(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.root = self.folder / "desk"
         (self.folder / "beside.py").write_text("beside = True\n")
-        self.template: Template | None = None
+        self.template: Repository | None = None
         assert command(self.folder, "new", "project", "desk", "--handler-name", name).code == 0
         (self.root / "link").symlink_to(self.folder / "beside.py")
         self.written = self.deleted = 0
@@ -368,7 +368,7 @@ class Histories(RuleBasedStateMachine):
     def take_the_template(self) -> None:
         """Let the project be of a template whose versions are ours to make; it is as it was generated, so far."""
         if self.template is None:
-            self.template = Template(self.folder / "template")
+            self.template = Repository(self.folder / "template")
             state = self.root / ".copier-answers.yml"
             text = re.sub("_commit: .*", "_commit: v0.0.1", state.read_text())
             state.write_text(re.sub("_src_path: .*", f"_src_path: {self.folder / 'template'}", text))

@@ -9,8 +9,8 @@ import pytest
 
 from projects import HANDLERS, render, run
 from trees import contents
-from ws_scaffold.guide import Guide
-from ws_scaffold.render import Project
+from ws_scaffold.render import Rendering
+from ws_scaffold.template import Template
 
 SHARED = {
     ".copier-answers.yml",
@@ -87,7 +87,9 @@ def assert_formatted(project: Path) -> None:
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
 def test_every_handler_alone_renders_exactly_its_files(template: Path, handler: dict[str, str], asyncapi: str) -> None:
     state = {"project_name": "Demo", "package_name": "demo", "asyncapi": asyncapi, "handlers": [handler]}
-    project = Project(Guide(template), {"_src_path": str(template), **state})  # Copier's are the same: test_judge.py
+    project = Rendering(
+        Template(template), {"_src_path": str(template), **state}
+    )  # Copier's are the same: test_judge.py
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
     expected |= OF_ASYNCAPI if asyncapi == "yes" else set()
     expected |= OF_A_GUARDED_PROJECT if handler["guard"] == "token" else set()

@@ -16,20 +16,30 @@ from typing import Any, NoReturn
 
 import jinja2
 
-from ws_scaffold import __version__, changes
+from ws_scaffold import __version__, operations
 from ws_scaffold.changelog import News
 from ws_scaffold.errors import ScaffoldError, UsageError
-from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide, ask_at_the_terminal
 from ws_scaffold.journal import apply, forget_update, interrupted, remember, resume, undoing
-from ws_scaffold.merge import Plan, Step, unresolved
-from ws_scaffold.places import own_template
+from ws_scaffold.merge import unresolved
+from ws_scaffold.paths import own_template
+from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.project import check_state, find_root, load_state, locked, template_of
-from ws_scaffold.render import Project, State
+from ws_scaffold.render import Rendering, State
+from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Template, ask_at_the_terminal
 from ws_scaffold.tree import Tree
 
 DONE, COULD_NOT, NEWER = 0, 1, 2
 
-COLOURS = {"create": 32, "update": 32, "move": 32, "merge": 33, "replace": 31, "delete": 31, "conflict": 31}
+GREEN, YELLOW, RED = 32, 33, 31
+COLOURS = {
+    Action.CREATE: GREEN,
+    Action.UPDATE: GREEN,
+    Action.MOVE: GREEN,
+    Action.MERGE: YELLOW,
+    Action.REPLACE: RED,
+    Action.DELETE: RED,
+    Action.CONFLICT: RED,
+}
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -40,12 +50,12 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message[0].upper()}{message[1:]}.", f"{self.prog} --help")
 
 
-def _add_answers(parser: argparse.ArgumentParser, guide: Guide, names: Sequence[str]) -> None:
+def _add_answers(parser: argparse.ArgumentParser, template: Template, names: Sequence[str]) -> None:
     group = parser.add_argument_group("answers")
     for name in names:
         # What is recommended depends on other answers, which there are none of yet.
-        text = guide.questions[name]["help"].partition("?")[0] + "?"
-        choices = list(guide.values(name)) or None
+        text = template.questions[name]["help"].partition("?")[0] + "?"
+        choices = list(template.values(name)) or None
         group.add_argument(f"--{name.replace('_', '-')}", dest=name, choices=choices, help=text)
 
 
@@ -60,15 +70,15 @@ def _add_options(parser: argparse.ArgumentParser, *, asks: bool, writes: bool = 
         group.add_argument("--abort-on-conflict", action="store_true", help="write nothing if anything conflicts")
 
 
-def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParser:
-    """Return the parser of the command line. What can be answered in flags is what the guide asks."""
+def parser_of(template: Template, prog: str = "ws-scaffold") -> argparse.ArgumentParser:
+    """Return the parser of the command line. What can be answered in flags is what the questions are."""
     parser = _Parser(prog=prog, description="Websocket handlers for Litestar, generated and kept up to date.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("-C", dest="folder", type=Path, default=Path(), metavar="DIR", help="run as if started there")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    about_handler = [name for name in guide.names("handler") if name != ENTRY_NAME]
+    about_handler = [name for name in template.names("handler") if name != ENTRY_NAME]
     # Some handlers bring questions about the project along.
-    brought = [name for name in guide.names("project") if not guide.always_asks(name)]
+    brought = [name for name in template.names("project") if not template.always_asks(name)]
 
     verbs: dict[str, Any] = {}
 
@@ -82,21 +92,21 @@ def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParse
 
     new_project = command("new", "project", "Make a project, with a first handler")
     new_project.add_argument("name", metavar="DIR", type=Path, help="the folder to make it in")
-    _add_answers(new_project, guide, [*guide.names("project"), *guide.names("handler")])
+    _add_answers(new_project, template, [*template.names("project"), *template.names("handler")])
     _add_options(new_project, asks=True)
 
     new_handler = command("new", "handler", "Add a handler")
     new_handler.add_argument("name", nargs="?", help="what it is called")
-    _add_answers(new_handler, guide, [*about_handler, *brought])
+    _add_answers(new_handler, template, [*about_handler, *brought])
     _add_options(new_handler, asks=True)
 
     change = command("change", "handler", "Change answers about a handler")
     _add_handler(change)
-    _add_answers(change, guide, [*about_handler, *brought])
+    _add_answers(change, template, [*about_handler, *brought])
     _add_options(change, asks=True)
 
     change_project = command("change", "project", "Change answers about the project")
-    _add_answers(change_project, guide, guide.names("project"))
+    _add_answers(change_project, template, template.names("project"))
     _add_options(change_project, asks=True)
 
     rename = command("rename", "handler", "Call a handler something else")
@@ -124,7 +134,7 @@ def parser_of(guide: Guide, prog: str = "ws-scaffold") -> argparse.ArgumentParse
         commands.add_parser("list", help="Show the handlers, and why they are what they are"), asks=False, writes=False
     )
     advice = commands.add_parser("guide", help="Recommend an interface, say why, and write nothing")
-    _add_answers(advice, guide, about_handler)
+    _add_answers(advice, template, about_handler)
     _add_options(advice, asks=True, writes=False)
     completion = commands.add_parser("completion", help="Print what makes a shell complete this command")
     completion.add_argument("shell", choices=SHELLS)
@@ -145,8 +155,8 @@ def _complete_handlers(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
         return []
 
 
-def _given(options: argparse.Namespace, guide: Guide) -> Answers:
-    return {name: value for name in guide.questions if (value := getattr(options, name, None)) is not None}
+def _given(options: argparse.Namespace, template: Template) -> Answers:
+    return {name: value for name in template.questions if (value := getattr(options, name, None)) is not None}
 
 
 def _ask(options: argparse.Namespace) -> Ask | None:
@@ -168,33 +178,33 @@ def _data(options: argparse.Namespace) -> Answers:
     return dict(item.split("=", 1) for item in options.data)
 
 
-def _open(root: Path, own: Guide) -> tuple[Guide, State]:
+def _open(root: Path, own: Template) -> tuple[Template, State]:
     state = load_state(root)
     folder = template_of(state)
-    guide = own if folder == own.root else Guide(folder)
-    check_state(state, guide)
-    return guide, state
+    template = own if folder == own.root else Template(folder)
+    check_state(state, template)
+    return template, state
 
 
-def _change(options: argparse.Namespace, root: Path) -> changes.Change:
+def _change(options: argparse.Namespace, root: Path) -> operations.Change:
     """Return what a command line does to the state of a project."""
     noun = getattr(options, "noun", None)
     if (options.command, noun) == ("new", "project"):
-        return changes.new_project(options.own, options.name, _given(options, options.own), _ask(options))
-    guide, state = _open(root, options.own)
+        return operations.new_project(options.own, options.name, _given(options, options.own), _ask(options))
+    template, state = _open(root, options.own)
     match options.command, noun:
         case "new", _:
-            change = changes.new_handler(guide, state, options.name, _given(options, guide), _ask(options))
+            change = operations.new_handler(template, state, options.name, _given(options, template), _ask(options))
         case "change", "project":
-            change = changes.change_project(guide, state, _given(options, guide), _ask(options))
+            change = operations.change_project(template, state, _given(options, template), _ask(options))
         case "change", _:
-            change = changes.change_handler(guide, state, options.name, _given(options, guide), _ask(options))
+            change = operations.change_handler(template, state, options.name, _given(options, template), _ask(options))
         case "rename", _:
-            change = changes.rename_handler(guide, state, options.name, options.new_name)
+            change = operations.rename_handler(template, state, options.name, options.new_name)
         case "remove", _:
-            change = changes.remove_handler(guide, state, options.name)
+            change = operations.remove_handler(template, state, options.name)
         case _:
-            change = changes.update(guide, state, options.to, _data(options), _ask(options))
+            change = operations.update(template, state, options.to, _data(options), _ask(options))
     return change
 
 
@@ -306,7 +316,7 @@ def _lines(outcome: Outcome, *, dry_run: bool) -> Iterator[str]:
     for step in outcome.completed:
         yield f"{_line(step)} (completes an interrupted run)"
     for step in outcome.plan.steps:
-        if step.action != "same":
+        if step.action is not Action.SAME:
             yield _line(step)
             if dry_run and step.changes and (difference := _difference(step)):
                 yield difference.rstrip("\n")
@@ -337,7 +347,7 @@ def _document(outcome: Outcome) -> Answers:
         return [
             {"action": step.action, "path": step.path, "note": step.note, "diff": _difference(step)}
             for step in steps
-            if step.action != "same"
+            if step.action is not Action.SAME
         ]
 
     return {
@@ -358,8 +368,8 @@ def _print_json(document: Answers) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    guide, state = _open(find_root(options.folder.resolve()), options.own)
-    handlers = Project(guide, state).handlers.values()
+    template, state = _open(find_root(options.folder.resolve()), options.own)
+    handlers = Rendering(template, state).handlers.values()
     if options.as_json:
         keys = ("name", "interface", "direction", "payload", "transport", "events", "guard", "reason")
         listed = [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]
@@ -375,15 +385,17 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _advise(options: argparse.Namespace) -> None:
-    guide = options.own
+    template = options.own
     named = [
-        name for name in guide.names("project") if guide.always_asks(name) and not guide.questions[name].get("choices")
+        name
+        for name in template.names("project")
+        if template.always_asks(name) and not template.questions[name].get("choices")
     ]
     settled = {**dict.fromkeys(named, "demo"), ENTRY_NAME: "chat"}
-    answers = guide.resolve({**settled, **_given(options, guide)}, ask=_ask(options))
-    entry = changes.kept(guide.entry(answers))
+    answers = template.resolve({**settled, **_given(options, template)}, ask=_ask(options))
+    entry = operations.kept(template.entry(answers))
     (handler,) = answers["websockets"]
-    again = shlex.join(["ws-scaffold", "new", "handler", "NAME", *changes.flags(entry)])
+    again = shlex.join(["ws-scaffold", "new", "handler", "NAME", *operations.flags(entry)])
     if options.as_json:
         _print_json({**entry, "reason": handler["reason"], "command": again})
     else:
@@ -393,7 +405,7 @@ def _advise(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     _, state = _open(find_root(options.folder.resolve()), options.own)
-    found = changes.standing(state)
+    found = operations.standing(state)
     if options.as_json:
         _print_json(dataclasses.asdict(found))
         return NEWER if found.newer else DONE
@@ -453,7 +465,7 @@ def _dispatch(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None, prog: str = "ws-scaffold") -> int:
     """Run the command, and return its exit code: 0 done, 1 could not, 2 misused."""
     try:
-        own = Guide(own_template())
+        own = Template(own_template())
         parser = parser_of(own, prog)
         if "_ARGCOMPLETE" in os.environ:
             import argcomplete  # noqa: PLC0415 - only a shell that completes needs it

@@ -11,7 +11,7 @@ from typing import Any
 
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.git import head
-from ws_scaffold.merge import Plan, Step
+from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.render import ANSWERS_FILE
 from ws_scaffold.tree import OWN_FOLDER, Tree
 
@@ -86,14 +86,14 @@ def _carry_out(tree: Tree, item: dict[str, Any]) -> Step:
     there = tree.read(path)
     tree.forget(path)
     if there != after and _digest(there) != item["before"]:
-        return Step("keep", path, there, there, "it was changed since the run that was interrupted")
+        return Step(Action.KEEP, path, there, there, "it was changed since the run that was interrupted")
     if link is not None:
         tree.write_link(path, link)
     elif after is None:
         tree.delete(path)  # the file may be gone, and its folder not yet
     elif there != after or mode not in {None, tree.mode(path)}:
         tree.write(path, after, mode)
-    return Step(item["action"], path, there, after)
+    return Step(Action(item["action"]), path, there, after)
 
 
 def remember(tree: Tree, plan: Plan) -> None:
@@ -146,15 +146,15 @@ def _undone(tree: Tree, file: dict[str, Any]) -> Iterator[Step]:
     path, before, mode = file["path"], _unpacked(file["before"]), file["mode"]
     there = tree.read(path)
     if there is not None and there != before and _digest(there) != file["after"]:
-        yield Step("create", f"{ABORTED}/{path}", tree.read(f"{ABORTED}/{path}"), there, f"{path}, as it was now")
+        yield Step(Action.CREATE, f"{ABORTED}/{path}", tree.read(f"{ABORTED}/{path}"), there, f"{path}, as it was now")
     if file["link"] is not None:
         if there is not None and tree.link(path) != file["link"]:
-            yield Step("delete", path, there, None)
-        yield Step("create", path, None, before, link=file["link"])
+            yield Step(Action.DELETE, path, there, None)
+        yield Step(Action.CREATE, path, None, before, link=file["link"])
     elif before is None:
-        yield Step("delete", path, there, None)
+        yield Step(Action.DELETE, path, there, None)
     elif there != before or mode not in {None, tree.mode(path)}:
-        yield Step("create" if there is None else "update", path, there, before, mode=mode)
+        yield Step(Action.CREATE if there is None else Action.UPDATE, path, there, before, mode=mode)
 
 
 def forget_update(tree: Tree) -> None:

@@ -1,71 +1,24 @@
 """The one operation: what the user has made of the base, with the changes that lead from base to theirs.
 
-Base is the old state rendered, theirs the new state rendered, ours what is on disk. A `Plan` is made in memory: shown,
-and carried out as a whole by the journal.
+Base is the old state rendered, theirs the new state rendered, ours what is on disk. Nothing is written here: a `Plan`
+comes out.
 """
 
-import os
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
 
 from ws_scaffold import diff3
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.formatting import PYPROJECT, Formatter, differ, find_ruff
-from ws_scaffold.moves import SIMILAR, Elsewhere, moved_folders, pairs, respelling, similarity
+from ws_scaffold.plan import Action, Plan, Step
+from ws_scaffold.renames import SIMILAR, Elsewhere, moved_folders, pairs, respelling, similarity
 from ws_scaffold.render import ANSWERS_FILE, Files, Rendered
-from ws_scaffold.tree import Tree
+from ws_scaffold.tree import Tree, creation_mode, executable_bits
 
 WORD = re.compile(rb"\w+")
-
-CHANGING = frozenset({"create", "update", "merge", "conflict", "replace", "delete", "move"})
-
-
-@dataclass(frozen=True)
-class Step:
-    """What happens to one file.
-
-    `action` is one of: create, update (it was as generated), merge (with edits), conflict (both versions stand between
-    markers), replace (forced), delete, move; and, where nothing is done: same, keep, gone.
-    """
-
-    action: str
-    path: str
-    before: bytes | None = field(default=None, repr=False)
-    """What is on disk, or None where nothing is."""
-    after: bytes | None = field(default=None, repr=False)
-    """What will be, or None where nothing will."""
-    note: str = ""
-    mode: int | None = None
-    """The permissions that it will have, where they are not to stay as they are."""
-    link: str | None = None
-    """Where it will lead, if it is to be a link."""
-
-    @property
-    def changes(self) -> bool:
-        """Whether the file will differ from what it is."""
-        return self.action in CHANGING
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What will happen to a project, in the order in which it is done."""
-
-    steps: tuple[Step, ...]
-    notes: tuple[str, ...] = ()
-    """What the user should know of how it came about."""
-
-    @property
-    def changes(self) -> bool:
-        """Whether anything will differ from what it is."""
-        return any(step.changes for step in self.steps)
-
-    @property
-    def conflicts(self) -> list[str]:
-        """The files that will hold conflict markers."""
-        return [step.path for step in self.steps if step.action == "conflict"]
 
 
 def _renaming(old: Rendered, new: Rendered) -> Callable[[bytes], bytes]:
@@ -128,12 +81,12 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
     """
     planner = _Planner(tree, versions, force=force)
     steps = list(planner.steps())
-    if unresolved := [step.path for step in steps if step.action == "unresolved"]:
+    if unresolved := [step.path for step in steps if step.action == Action.UNRESOLVED]:
         hold = "holds" if len(unresolved) == 1 else "hold"
         raise ScaffoldError(
             f"{', '.join(unresolved)} {hold} conflict markers; nothing was written.", "resolve them, then try again"
         )
-    if blocked := list(dict.fromkeys(step.path for step in steps if step.action == "blocked")):
+    if blocked := list(dict.fromkeys(step.path for step in steps if step.action == Action.BLOCKED)):
         there = "is there already" if len(blocked) == 1 else "are there already"
         raise ScaffoldError(
             f"{', '.join(blocked)} {there}, with other content; nothing was written.",
@@ -241,8 +194,8 @@ class _Planner:
             return _Place(found, self._tree.read(found) or b"", f"moved here from {path}")
         if candidates:
             there = " or ".join(candidates)
-            return Step("gone", path, note=f"it may have been moved to {there}; the change reaches none of them")
-        return Step("gone", path, note="it was deleted, and stays so")
+            return Step(Action.GONE, path, note=f"it may have been moved to {there}; the change reaches none of them")
+        return Step(Action.GONE, path, note="it was deleted, and stays so")
 
     def _followed_folder(self, path: str, new: Rendered) -> str:
         """Return where a new file goes: with its folder, if the user has moved all that was generated in it."""
@@ -261,25 +214,25 @@ class _Planner:
     def _created(self, path: str, new: Rendered) -> Step:
         ours = self._tree.read(path)
         if ours == new.content:
-            return Step("same", path, ours, ours)
+            return Step(Action.SAME, path, ours, ours)
         after = self._new_content(path, new)
         if ours is not None:
             return self._met(path, ours, after)
         if obstacle := self._tree.obstacle(path):
-            return Step("blocked", obstacle)
-        mode = _creation_mode() | _executable_bits(_creation_mode()) if new.executable else None
-        return Step("create", path, None, after, mode=mode)
+            return Step(Action.BLOCKED, obstacle)
+        mode = creation_mode() | executable_bits(creation_mode()) if new.executable else None
+        return Step(Action.CREATE, path, None, after, mode=mode)
 
     def _met(self, path: str, ours: bytes, after: bytes) -> Step:
         """Say what happens where the user has made a file that is now generated, too."""
         if self._force:
-            return Step("replace", path, ours, after)
+            return Step(Action.REPLACE, path, ours, after)
         if not self._versions.other_template:
-            return Step("blocked", path, ours, after)
+            return Step(Action.BLOCKED, path, ours, after)
         if diff3.holds_markers(ours):
-            return Step("unresolved", path, ours, ours)
+            return Step(Action.UNRESOLVED, path, ours, ours)
         merged = diff3.merge(b"", ours, after)
-        action = "conflict" if merged.conflicts else "same"
+        action = Action.CONFLICT if merged.conflicts else Action.SAME
         return Step(action, path, ours, merged.content, "there was one of that name already")
 
     def _deleted(self, path: str, old: Rendered) -> Step:
@@ -287,16 +240,16 @@ class _Planner:
         if ours is None:
             place = self._place(path)
             if isinstance(place, _Place):
-                return Step("keep", place.path, place.ours, place.ours, f"{place.note}; it is generated no more")
-            return Step("same", path)
+                return Step(Action.KEEP, place.path, place.ours, place.ours, f"{place.note}; it is generated no more")
+            return Step(Action.SAME, path)
         base, _ = self._in_our_style(path, old, ours)
         if ours in {old.content, base} or self._force:
-            return Step("delete", path, ours, None)
-        return Step("keep", path, ours, ours, "it holds edits: --force deletes it, too")
+            return Step(Action.DELETE, path, ours, None)
+        return Step(Action.KEEP, path, ours, ours, "it holds edits: --force deletes it, too")
 
     def _changed(self, path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
         if path != ANSWERS_FILE and old.content == new.content and old.executable == new.executable:
-            yield Step("same", path)
+            yield Step(Action.SAME, path)
             return
         place = self._place(path)
         if isinstance(place, Step):
@@ -304,8 +257,8 @@ class _Planner:
             return
         action, after = self._merged(path, old, place.ours, new)
         mode = self._mode(place.path, old, new)
-        if mode is not None and action == "same":
-            action = "update"
+        if mode is not None and action == Action.SAME:
+            action = Action.UPDATE
         yield from self._where_it_is(Step(action, place.path, place.ours, after, place.note, mode))
 
     def _where_it_is(self, step: Step) -> Iterator[Step]:
@@ -320,42 +273,42 @@ class _Planner:
         """Yield what a step does, in another place."""
         there = self._tree.read(new_path)
         if obstacle := self._tree.obstacle(new_path):
-            yield Step("blocked", obstacle)
+            yield Step(Action.BLOCKED, obstacle)
         elif there is not None and there != step.after:
-            yield Step("replace" if self._force else "blocked", new_path, there, step.after)
-        elif step.action == "unresolved":
+            yield Step(Action.REPLACE if self._force else Action.BLOCKED, new_path, there, step.after)
+        elif step.action == Action.UNRESOLVED:
             yield step
         else:
-            action = "conflict" if step.action == "conflict" else "move"
+            action = Action.CONFLICT if step.action == Action.CONFLICT else Action.MOVE
             mode = self._tree.mode(step.path) if step.mode is None else step.mode
             yield Step(action, new_path, there, step.after, f"from {step.path}", mode)
-        yield Step("delete", step.path, step.before, None, f"moved to {new_path}")
+        yield Step(Action.DELETE, step.path, step.before, None, f"moved to {new_path}")
 
     def _mode(self, path: str, old: Rendered, new: Rendered) -> int | None:
         """Return the mode that a file is to have, if the template has changed whether it is executable."""
         mode = self._tree.mode(path)
         if mode is None or old.executable == new.executable:
             return None
-        changed = mode | _executable_bits(mode) if new.executable else mode & ~0o111
+        changed = mode | executable_bits(mode) if new.executable else mode & ~0o111
         return None if changed == mode else changed
 
     def _merged(
         self, path: str, old: Rendered, ours: bytes, new: Rendered, rename: Callable[[bytes], bytes] = bytes
-    ) -> tuple[str, bytes]:
+    ) -> tuple[Action, bytes]:
         if ours == new.content:
-            return "same", ours
+            return Action.SAME, ours
         if path == ANSWERS_FILE:
-            return "update", new.content
+            return Action.UPDATE, new.content
         base, theirs = self._in_our_style(path, old, ours, new)
         if ours == base or self._force:
-            return ("same" if ours == theirs else "update" if ours == base else "replace"), theirs
+            return (Action.SAME if ours == theirs else Action.UPDATE if ours == base else Action.REPLACE), theirs
         if diff3.holds_markers(ours):
-            return "unresolved", ours
+            return Action.UNRESOLVED, ours
         ours = self._respell(rename(ours))
         merged = diff3.merge(self._respell(rename(base)), ours, theirs)
         if merged.conflicts:
-            return "conflict", merged.content
-        return ("same" if merged.content == ours else "merge"), merged.content
+            return Action.CONFLICT, merged.content
+        return (Action.SAME if merged.content == ours else Action.MERGE), merged.content
 
     def _moved(self, path: str, new_path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
         rename = _renaming(old, new)
@@ -380,14 +333,14 @@ class _Planner:
             if owner is not None and owner not in remaining and owner not in self._versions.renamed:
                 for path in self._unknown_files(sorted(_folders(base, owner))):
                     content = self._tree.read(path)
-                    yield Step("keep", path, content, content, "it is not generated")
+                    yield Step(Action.KEEP, path, content, content, "it is not generated")
 
     def _unknown_files_of_what_moves(self, folder: str, target: str) -> Iterator[Step]:
         """Yield what happens to files of the user's in a folder whose generated files all move to another one."""
         for path in self._unknown_files([folder]):
             content = self._tree.read(path)
             after = None if content is None else self._respell(content)
-            yield from self._move(Step("move", path, content, after), f"{target}{path[len(folder) :]}")
+            yield from self._move(Step(Action.MOVE, path, content, after), f"{target}{path[len(folder) :]}")
 
     def _files_with_old_names(self) -> list[str]:
         """Return a word about each file of the user's that stays where it is, and imports what does not."""
@@ -404,18 +357,6 @@ class _Planner:
         for folder in folders:
             known = self._versions.base.keys() | self._followed
             yield from (path for path in self._tree.below(folder) if path not in known)
-
-
-def _executable_bits(mode: int) -> int:
-    """Return the bits that make a file executable for who may read it."""
-    return (mode & 0o444) >> 2
-
-
-def _creation_mode() -> int:
-    """Return the mode that a new file has."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def unresolved(tree: Tree) -> list[str]:

@@ -11,8 +11,8 @@ import yaml
 
 from ws_scaffold import releases
 from ws_scaffold.errors import ScaffoldError
-from ws_scaffold.guide import ENTRY_NAME, Guide, load_yaml
 from ws_scaffold.render import ANSWERS_FILE, State
+from ws_scaffold.template import ENTRY_NAME, Template, load_yaml
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 MADE_LATER = "update ws-scaffold: a later version has written it"
@@ -55,25 +55,25 @@ def load_state(root: Path) -> State:
     return state
 
 
-def check_state(state: State, guide: Guide) -> None:
+def check_state(state: State, template: Template) -> None:
     """Check a state against the questions of its version of the template.
 
     Raises:
         ScaffoldError: it holds what no answers can lead to; the message says what, and where.
     """
-    known = {"_commit", "_src_path", "handlers", *guide.names("project")}
+    known = {"_commit", "_src_path", "handlers", *template.names("project")}
     if unknown := [str(key) for key in state if key not in known]:
         raise _refused(f'has a key "{unknown[0]}" that this version does not know', MADE_LATER)
-    for name in guide.names("project"):
+    for name in template.names("project"):
         if name in state:
             if not isinstance(state[name], str):
                 raise _refused(f'has a "{name}" that is no text')
-        elif guide.always_asks(name):
+        elif template.always_asks(name):
             raise _refused(f'has no "{name}"')
     if not isinstance(state["handlers"], list):
         raise _refused("has handlers that are no list")
-    keys = {"name" if name == ENTRY_NAME else name for name in guide.names("handler")}
-    values = {key: set(guide.values(key)) for key in keys - {"name"}}
+    keys = {"name" if name == ENTRY_NAME else name for name in template.names("handler")}
+    values = {key: set(template.values(key)) for key in keys - {"name"}}
     names: set[str] = set()
     for number, entry in enumerate(state["handlers"], start=1):
         _check_entry(entry, f"handler {number}", keys, values)

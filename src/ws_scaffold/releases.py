@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ws_scaffold import __version__
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.git import git
-from ws_scaffold.places import cache_folder, own_template
+from ws_scaffold.paths import cache_folder, own_template
 
 SOURCE = "gh:org/ws-scaffold"
 """Where a project that this command makes gets its updates from."""

@@ -8,7 +8,7 @@ from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from ws_scaffold.guide import Answers, Guide
+from ws_scaffold.template import Answers, Template
 
 ANSWERS_FILE = ".copier-answers.yml"
 """Where a project keeps its state."""
@@ -57,8 +57,8 @@ class _Source:
     executable: bool
 
 
-def _sources(guide: Guide) -> Iterator[_Source]:
-    top = guide.root / guide.settings["_subdirectory"]
+def _sources(template: Template) -> Iterator[_Source]:
+    top = template.root / template.settings["_subdirectory"]
     for folder, folders, names in os.walk(top):
         folders.sort()
         for name in sorted(names):
@@ -66,23 +66,23 @@ def _sources(guide: Guide) -> Iterator[_Source]:
             relative = PurePosixPath(os.path.relpath(absolute, top).replace(os.sep, "/"))
             found = YIELD.search(str(relative))
             yield _Source(
-                os.path.relpath(absolute, guide.root).replace(os.sep, "/"),
+                os.path.relpath(absolute, template.root).replace(os.sep, "/"),
                 YIELD.sub(r"\3", str(relative)),
                 (found[1], found[2]) if found else None,
                 os.access(absolute, os.X_OK),
             )
 
 
-class Project:
+class Rendering:
     """A state in the light of a version of the template."""
 
-    def __init__(self, guide: Guide, state: State) -> None:
-        self.guide = guide
+    def __init__(self, template: Template, state: State) -> None:
+        self.template = template
         self.state = state
-        self.about = {name: state[name] for name in guide.names("project") if name in state}
+        self.about = {name: state[name] for name in template.names("project") if name in state}
         """The answers about the project."""
-        self._answers = guide.resolve(given(state))
-        self._sources = list(_sources(guide))
+        self._answers = template.resolve(given(state))
+        self._sources = list(_sources(template))
         self._per_handler = {name for name in self._answers if name.endswith("websockets")} | {"handlers"}
 
     @property
@@ -94,9 +94,9 @@ class Project:
         """Return what a file of one handler may depend on beside its handler: nothing that says what others are."""
         return {name: value for name, value in self._answers.items() if name not in self._per_handler}
 
-    def same(self, other: "Project") -> set[str]:
+    def same(self, other: "Rendering") -> set[str]:
         """Return the handlers whose files are the same in both, without rendering any."""
-        if self.guide is not other.guide or self.about != other.about:
+        if self.template is not other.template or self.about != other.about:
             return set()
         theirs = other.handlers
         return {name for name, handler in self.handlers.items() if theirs.get(name) == handler}
@@ -116,7 +116,7 @@ class Project:
                 handlers = (it for it in self._answers[of] if it["name"] not in without)
                 contexts = (({**shared, variable: handler}, handler["name"]) for handler in handlers)
             for context, owner in contexts:
-                path = self.guide.evaluate(source.path.removesuffix(SUFFIX), context)
+                path = self.template.evaluate(source.path.removesuffix(SUFFIX), context)
                 if all(path.split("/")):  # a name that comes out empty is that of a file which this project lacks
                     yield source, context, owner, path
 
@@ -133,5 +133,5 @@ class Project:
 
     def _content(self, source: _Source, context: Answers) -> bytes:
         if source.path.endswith(SUFFIX):
-            return self.guide.jinja.get_template(source.name).render(context).encode()
-        return (self.guide.root / source.name).read_bytes()
+            return self.template.jinja.get_template(source.name).render(context).encode()
+        return (self.template.root / source.name).read_bytes()

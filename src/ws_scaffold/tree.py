@@ -124,3 +124,15 @@ class Tree:
             for path in (Path(parent) / name for name in sorted(names)):
                 if not path.is_symlink() or path.resolve().is_relative_to(self.root):
                     yield path.relative_to(self.root).as_posix()
+
+
+def executable_bits(mode: int) -> int:
+    """Return the bits that make a file executable for who may read it."""
+    return (mode & 0o444) >> 2
+
+
+def creation_mode() -> int:
+    """Return the mode that a new file has."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask

@@ -8,9 +8,10 @@ from pathlib import Path
 from ws_scaffold import releases
 from ws_scaffold.changelog import News, news
 from ws_scaffold.errors import ScaffoldError, UsageError
-from ws_scaffold.guide import ENTRY_NAME, Answers, Ask, Guide
-from ws_scaffold.merge import Plan, Versions, plan
-from ws_scaffold.render import Project, State
+from ws_scaffold.merge import Versions, plan
+from ws_scaffold.plan import Plan
+from ws_scaffold.render import Rendering, State
+from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Template
 from ws_scaffold.tree import Tree
 
 DECIDING = frozenset({"direction", "control", "interface"})
@@ -37,14 +38,14 @@ def kept(entry: Answers) -> Answers:
 class Change:
     """From one state to another."""
 
-    guide: Guide
+    template: Template
     old: State | None
     new: State
     again: list[str]
     """The arguments that would have asked nothing."""
     renamed: dict[str, str] = field(default_factory=dict)
-    old_guide: Guide | None = None
-    """The guide of the old state, where that is of another version of the template."""
+    old_template: Template | None = None
+    """The template of the old state, where that is another version."""
     news: list[News] = field(default_factory=list)
     """What the new version brings."""
     note: str = ""
@@ -54,8 +55,8 @@ class Change:
         """Return what it does to the files of a project."""
         if self.old == self.new:
             return Plan(())
-        new = Project(self.guide, self.new)
-        old = None if self.old is None else Project(self.old_guide or self.guide, self.old)
+        new = Rendering(self.template, self.new)
+        old = None if self.old is None else Rendering(self.old_template or self.template, self.old)
         same = old.same(new) if old else set()
         versions = Versions(
             base=old.render(same) if old else {},
@@ -63,44 +64,46 @@ class Change:
             whole_base=old.render if old else dict,
             places=new.places,
             renamed=self.renamed,
-            other_template=self.old_guide is not None,
+            other_template=self.old_template is not None,
         )
         return plan(Tree(root), versions, force=force)
 
 
-def new_project(guide: Guide, folder: Path, given: Answers, ask: Ask | None) -> Change:
+def new_project(template: Template, folder: Path, given: Answers, ask: Ask | None) -> Change:
     """Begin a state, with a first handler."""
     if ENTRY_NAME in given:
         given = {**given, ENTRY_NAME: spelled(given[ENTRY_NAME])}
-    answers = guide.resolve(given, folder=folder.resolve().name, ask=ask)
-    about = guide.about(answers)
-    entry = guide.entry(answers)
+    answers = template.resolve(given, folder=folder.resolve().name, ask=ask)
+    about = template.about(answers)
+    entry = template.entry(answers)
     state = {"_commit": releases.OWN, "_src_path": releases.SOURCE, **about, "handlers": [entry]}
-    return Change(guide, None, state, ["new", "project", str(folder), *flags({**about, **guide.answers_of(entry)})])
+    return Change(
+        template, None, state, ["new", "project", str(folder), *flags({**about, **template.answers_of(entry)})]
+    )
 
 
-def _about(guide: Guide, state: State) -> Answers:
-    return {name: state[name] for name in guide.names("project") if name in state}
+def _about(template: Template, state: State) -> Answers:
+    return {name: state[name] for name in template.names("project") if name in state}
 
 
-def _with(guide: Guide, state: State, entries: Sequence[Answers], about: Answers | None = None) -> State:
+def _with(template: Template, state: State, entries: Sequence[Answers], about: Answers | None = None) -> State:
     """Return a state with other handlers, and with what is asked about a project that has those."""
     kept = {"_commit": state.get("_commit"), "_src_path": state["_src_path"]}
-    known = {**_about(guide, state), **(about or {})}
-    if not all(map(guide.always_asks, guide.names("project"))):
+    known = {**_about(template, state), **(about or {})}
+    if not all(map(template.always_asks, template.names("project"))):
         given = {**known, "handlers": list(entries)}
-        known = guide.about(guide.resolve(given, until=guide.last_about_the_project))
+        known = template.about(template.resolve(given, until=template.last_about_the_project))
     return {key: value for key, value in kept.items() if value is not None} | known | {"handlers": list(entries)}
 
 
-def _brought(guide: Guide, state: State, given: Answers, answers: Answers) -> Answers:
+def _brought(template: Template, state: State, given: Answers, answers: Answers) -> Answers:
     """Return the answers about the project that a handler brings along: those to questions that were open.
 
     Raises:
         UsageError: one was given that is settled otherwise, or that this handler leaves closed.
     """
-    about = guide.about(answers)
-    for name in guide.names("project"):
+    about = template.about(answers)
+    for name in template.names("project"):
         if name in given and name in state and given[name] != state[name]:
             other = flags({name: given[name]})
             raise UsageError(
@@ -121,79 +124,81 @@ def _find(state: State, name: str) -> Answers:
     raise UsageError(f'There is no handler "{name}".', f"there is {there}")
 
 
-def new_handler(guide: Guide, state: State, name: str | None, given: Answers, ask: Ask | None) -> Change:
+def new_handler(template: Template, state: State, name: str | None, given: Answers, ask: Ask | None) -> Change:
     """Add an entry; it may be there already, if it is the same."""
     if name is None and ask is None:
         raise UsageError("The new handler has no name.", "ws-scaffold new handler NAME")
     named = {} if name is None else {ENTRY_NAME: spelled(name)}
-    answers = guide.resolve({**_about(guide, state), **named, **given}, ask=ask)
-    entry = guide.entry(answers)
-    brought = _brought(guide, state, given, answers)
+    answers = template.resolve({**_about(template, state), **named, **given}, ask=ask)
+    entry = template.entry(answers)
+    brought = _brought(template, state, given, answers)
     again = ["new", "handler", entry["name"], *flags({**kept(entry), **brought})]
     if entry in state["handlers"]:
-        return Change(guide, state, state, again)
+        return Change(template, state, state, again)
     if any(it["name"] == entry["name"] for it in state["handlers"]):
         raise ScaffoldError(
             f'There is a handler "{entry["name"]}" already, with other answers; nothing was written.',
             f"ws-scaffold change handler {entry['name']}",
         )
-    return Change(guide, state, _with(guide, state, [*state["handlers"], entry], brought), again)
+    return Change(template, state, _with(template, state, [*state["handlers"], entry], brought), again)
 
 
-def change_handler(guide: Guide, state: State, name: str, given: Answers, ask: Ask | None) -> Change:
+def change_handler(template: Template, state: State, name: str, given: Answers, ask: Ask | None) -> Change:
     """Put other answers into an entry; what is not answered stays, where it still fits."""
     old = _find(state, name)
     if not given and ask is None:
         raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change handler --help lists them")
-    settled = {**_about(guide, state), ENTRY_NAME: old["name"], **given}
+    settled = {**_about(template, state), ENTRY_NAME: old["name"], **given}
     if given and not DECIDING & set(given):
         settled["interface"] = old["interface"]
-    answers = guide.resolve(settled, preferred=guide.implied(old), ask=None if given else ask)
-    entry = guide.entry(answers)
-    brought = _brought(guide, state, given, answers)
+    answers = template.resolve(settled, preferred=template.implied(old), ask=None if given else ask)
+    entry = template.entry(answers)
+    brought = _brought(template, state, given, answers)
     entries = [entry if it is old else it for it in state["handlers"]]
     again = ["change", "handler", old["name"], *flags({**kept(entry), **brought})]
-    return Change(guide, state, _with(guide, state, entries, brought), again)
+    return Change(template, state, _with(template, state, entries, brought), again)
 
 
-def change_project(guide: Guide, state: State, given: Answers, ask: Ask | None) -> Change:
+def change_project(template: Template, state: State, given: Answers, ask: Ask | None) -> Change:
     """Put other answers about the project into a state; what is not answered stays, where it still fits."""
     if not given and ask is None:
         raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change project --help lists them")
-    old = _about(guide, state)
+    old = _about(template, state)
     settled = {**(old if given else {}), **given, "handlers": state["handlers"]}
-    answers = guide.resolve(settled, preferred=old, ask=None if given else ask)
-    about = guide.about(answers)
+    answers = template.resolve(settled, preferred=old, ask=None if given else ask)
+    about = template.about(answers)
     if unasked := [name for name in given if name not in about]:
         raise UsageError(
             f"{unasked[0]} is not asked about this project: none of its handlers needs it.",
             "ws-scaffold list shows what there is",
         )
-    return Change(guide, state, _with(guide, state, state["handlers"], about), ["change", "project", *flags(about)])
+    return Change(
+        template, state, _with(template, state, state["handlers"], about), ["change", "project", *flags(about)]
+    )
 
 
-def rename_handler(guide: Guide, state: State, name: str, new_name: str) -> Change:
+def rename_handler(template: Template, state: State, name: str, new_name: str) -> Change:
     """Give an entry another name; it may have it already."""
     again = ["rename", "handler", spelled(name), spelled(new_name)]
     names = {entry["name"] for entry in state["handlers"]}
     if spelled(name) not in names and spelled(new_name) in names:
-        return Change(guide, state, state, again)
+        return Change(template, state, state, again)
     old = _find(state, name)
-    answers = {**_about(guide, state), **guide.answers_of(old), ENTRY_NAME: spelled(new_name)}
-    entry = guide.entry(guide.resolve(answers))
+    answers = {**_about(template, state), **template.answers_of(old), ENTRY_NAME: spelled(new_name)}
+    entry = template.entry(template.resolve(answers))
     if entry["name"] in names - {old["name"]}:
         raise ScaffoldError(f'There is a handler "{entry["name"]}" already; nothing was written.', "take another name")
     entries = [entry if it is old else it for it in state["handlers"]]
-    return Change(guide, state, _with(guide, state, entries), again, {old["name"]: entry["name"]})
+    return Change(template, state, _with(template, state, entries), again, {old["name"]: entry["name"]})
 
 
-def remove_handler(guide: Guide, state: State, name: str) -> Change:
+def remove_handler(template: Template, state: State, name: str) -> Change:
     """Take an entry out; it may be gone already."""
     entries = [entry for entry in state["handlers"] if entry["name"] != spelled(name)]
-    return Change(guide, state, _with(guide, state, entries), ["remove", "handler", spelled(name)])
+    return Change(template, state, _with(template, state, entries), ["remove", "handler", spelled(name)])
 
 
-def update(old_guide: Guide, state: State, to: str | None, given: Answers, ask: Ask | None) -> Change:
+def update(old_template: Template, state: State, to: str | None, given: Answers, ask: Ask | None) -> Change:
     """Bring a project to another version of the template; it may be of that version already.
 
     Only what no answer is known to is asked.
@@ -202,24 +207,24 @@ def update(old_guide: Guide, state: State, to: str | None, given: Answers, ask: 
     newest = releases.Newest(to) if to else releases.newest(source)
     new, folder = releases.described(source, newest.version or "HEAD")
     if new == old:
-        return Change(old_guide, state, state, ["update", "--to", new], note=newest.note)
+        return Change(old_template, state, state, ["update", "--to", new], note=newest.note)
     ranks = releases.rank(old), releases.rank(new)
     if ranks[0] and ranks[1] and ranks[1] < ranks[0]:
         raise UsageError(
             f"{new} is older than {old}, which the project is of: an update only goes forward.",
             "undo the commit of the update, for example with git revert",
         )
-    guide = Guide(folder)
-    names = guide.names("project")
+    template = Template(folder)
+    names = template.names("project")
     if unknown := [name for name in given if name not in names]:
         raise UsageError(f'{new} asks nothing about a project that is called "{unknown[0]}".', ", ".join(names))
-    known = {**_about(guide, state), **given, "handlers": state["handlers"]}
+    known = {**_about(template, state), **given, "handlers": state["handlers"]}
     try:
-        answers = guide.resolve(known, ask=ask)
+        answers = template.resolve(known, ask=ask)
     except UsageError as error:
         error.hint = "ws-scaffold update --data NAME=ANSWER takes another answer"
         raise
-    about = guide.about(answers)
+    about = template.about(answers)
     entries = [it["state"] for it in answers["websockets"]]
     again = ["update", "--to", new]
     for name, answer in about.items():
@@ -227,7 +232,7 @@ def update(old_guide: Guide, state: State, to: str | None, given: Answers, ask: 
             again += ["--data", f"{name}={answer}"]
     new_state = {"_commit": new, "_src_path": source, **about, "handlers": entries}
     brought = news(folder, old, new)
-    return Change(guide, state, new_state, again, old_guide=old_guide, news=brought, note=newest.note)
+    return Change(template, state, new_state, again, old_template=old_template, news=brought, note=newest.note)
 
 
 def _version(state: State) -> str:

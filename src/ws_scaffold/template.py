@@ -17,7 +17,7 @@ import jinja2.sandbox
 import yaml
 
 from ws_scaffold.errors import ScaffoldError, UsageError
-from ws_scaffold.places import cache_folder
+from ws_scaffold.paths import cache_folder
 
 Answers = dict[str, Any]
 
@@ -89,16 +89,16 @@ class Choice:
 class Question:
     """A question, in the light of the answers before it."""
 
-    def __init__(self, guide: "Guide", name: str, context: Mapping[str, Any]) -> None:
+    def __init__(self, template: "Template", name: str, context: Mapping[str, Any]) -> None:
         self.name = name
-        self._guide = guide
-        self._details: Mapping[str, Any] = guide.questions[name]
+        self._template = template
+        self._details: Mapping[str, Any] = template.questions[name]
         self._context = context
         self.suggested: Any = None
         """What to take for the default, if anything."""
 
     def _render(self, text: Any, **extra: Any) -> str:
-        return self._guide.evaluate(str(text), {**self._context, **extra})
+        return self._template.evaluate(str(text), {**self._context, **extra})
 
     def _sentence(self, text: Any, **extra: Any) -> str:
         return " ".join(self._render(text, **extra).split())
@@ -138,7 +138,7 @@ class Question:
         if not isinstance(default, str):
             return self.parse(default)
         if computed := COMPUTED.fullmatch(default):
-            return self._guide.compute(computed[1], computed[2], self._context)
+            return self._template.compute(computed[1], computed[2], self._context)
         return self.parse(self._render(default))
 
     def parse(self, answer: Any) -> Any:
@@ -165,7 +165,7 @@ Ask = Callable[[Question], Any]
 """Return a person's answer to a question."""
 
 
-class Guide:
+class Template:
     """One version of the template: what it asks, and the Jinja environment that its files are rendered with."""
 
     def __init__(self, root: Path) -> None:
