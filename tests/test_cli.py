@@ -16,7 +16,7 @@ from projects import REPOSITORY, handlers_of, questions
 from terminal import ENTER, at_a_terminal, words
 from trees import contents
 from ws_scaffold import __version__
-from ws_scaffold.cli import parser_of
+from ws_scaffold.arguments import parser_of
 from ws_scaffold.operations import spelled
 from ws_scaffold.template import Template
 

@@ -4,7 +4,7 @@ import re
 import sys
 
 from projects import REPOSITORY, run
-from ws_scaffold.cli import parser_of
+from ws_scaffold.arguments import parser_of
 from ws_scaffold.paths import own_template
 from ws_scaffold.plan import CHANGING
 from ws_scaffold.template import Template

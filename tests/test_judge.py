@@ -9,7 +9,7 @@ import pytest
 from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, render, run
 from trees import Tree, command, tree
 from ws_scaffold.project import load_state
-from ws_scaffold.render import Rendering, given
+from ws_scaffold.render import Rendering, all_answers
 from ws_scaffold.template import Template
 
 ABOUT = {"project_name": "Trading Desk", "asyncapi": "yes"}
@@ -91,7 +91,7 @@ def written(project: Path) -> dict[str, tuple[bytes, bool]]:
 
 def copied_again(template: Path, project: Path, target: Path) -> Tree:
     """Return what a fresh copy with a project's state looks like."""
-    return tree(render(template, target, given(load_state(project))))
+    return tree(render(template, target, all_answers(load_state(project))))
 
 
 def answered(handler: Handler) -> dict[str, str]:

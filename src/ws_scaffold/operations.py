@@ -4,15 +4,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from ws_scaffold import releases
 from ws_scaffold.changelog import News, news
 from ws_scaffold.errors import ScaffoldError, UsageError
-from ws_scaffold.merge import Versions, plan
-from ws_scaffold.plan import Plan
-from ws_scaffold.render import Rendering, State
+from ws_scaffold.merge import Versions
+from ws_scaffold.render import Rendering, State, all_answers
 from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Template
-from ws_scaffold.tree import Tree
 
 DECIDING = frozenset({"direction", "control", "interface"})
 """The answers of which each may lead to another interface."""
@@ -38,35 +38,30 @@ def kept(entry: Answers) -> Answers:
 class Change:
     """From one state to another."""
 
-    template: Template
-    old: State | None
-    new: State
+    old: Rendering | None
+    new: Rendering
     again: list[str]
     """The arguments that would have asked nothing."""
     renamed: dict[str, str] = field(default_factory=dict)
-    old_template: Template | None = None
-    """The template of the old state, where that is another version."""
     news: list[News] = field(default_factory=list)
-    """What the new version brings."""
+    """What the new version of the template brings."""
     note: str = ""
     """What the user should know of where it comes from."""
 
-    def plan(self, root: Path, *, force: bool) -> Plan:
-        """Return what it does to the files of a project."""
-        if self.old == self.new:
-            return Plan(())
-        new = Rendering(self.template, self.new)
-        old = None if self.old is None else Rendering(self.old_template or self.template, self.old)
+    def versions(self) -> Versions | None:
+        """Return what there is to merge; None where the state stays as it is."""
+        old, new = self.old, self.new
+        if old and old.state == new.state:
+            return None
         same = old.same(new) if old else set()
-        versions = Versions(
+        return Versions(
             base=old.render(same) if old else {},
             theirs=new.render(same),
             whole_base=old.render if old else dict,
             places=new.places,
             renamed=self.renamed,
-            other_template=self.old_template is not None,
+            other_template=old is not None and old.template is not new.template,
         )
-        return plan(Tree(root), versions, force=force)
 
 
 def new_project(template: Template, folder: Path, given: Answers, ask: Ask | None) -> Change:
@@ -74,97 +69,91 @@ def new_project(template: Template, folder: Path, given: Answers, ask: Ask | Non
     if ENTRY_NAME in given:
         given = {**given, ENTRY_NAME: spelled(given[ENTRY_NAME])}
     answers = template.resolve(given, folder=folder.resolve().name, ask=ask)
-    about = template.about(answers)
-    entry = template.entry(answers)
+    about, entry = template.about(answers), template.entry(answers)
     state = {"_commit": releases.OWN, "_src_path": releases.SOURCE, **about, "handlers": [entry]}
-    return Change(
-        template, None, state, ["new", "project", str(folder), *flags({**about, **template.answers_of(entry)})]
-    )
+    again = ["new", "project", str(folder), *flags({**about, **template.answers_of(entry)})]
+    return Change(None, Rendering(template, state), again)
 
 
-def _about(template: Template, state: State) -> Answers:
-    return {name: state[name] for name in template.names("project") if name in state}
+def _with(project: Rendering, entries: Sequence[Answers], about: Mapping[str, Any] = MappingProxyType({})) -> Rendering:
+    """Return a project with other handlers, and with what is asked about one that has those."""
+    template, state = project.template, project.state
+    where = {key: state[key] for key in ("_commit", "_src_path") if key in state}
+    known: Answers = {**project.about, **about, "handlers": list(entries)}
+    answers = template.resolve(known)
+    new: State = where | template.about(answers) | {"handlers": list(entries)}
+    # Where an answer is asked for no more, or only now, what follows from all of them may differ: resolve it anew.
+    return Rendering(template, new, answers if all_answers(new) == known else None)
 
 
-def _with(template: Template, state: State, entries: Sequence[Answers], about: Answers | None = None) -> State:
-    """Return a state with other handlers, and with what is asked about a project that has those."""
-    kept = {"_commit": state.get("_commit"), "_src_path": state["_src_path"]}
-    known = {**_about(template, state), **(about or {})}
-    if not all(map(template.always_asks, template.names("project"))):
-        given = {**known, "handlers": list(entries)}
-        known = template.about(template.resolve(given, until=template.last_about_the_project))
-    return {key: value for key, value in kept.items() if value is not None} | known | {"handlers": list(entries)}
-
-
-def _brought(template: Template, state: State, given: Answers, answers: Answers) -> Answers:
+def _brought(project: Rendering, given: Answers, answers: Answers) -> Answers:
     """Return the answers about the project that a handler brings along: those to questions that were open.
 
     Raises:
         UsageError: one was given that is settled otherwise, or that this handler leaves closed.
     """
-    about = template.about(answers)
-    for name in template.names("project"):
-        if name in given and name in state and given[name] != state[name]:
+    about, settled = project.template.about(answers), project.about
+    for name in project.template.names("project"):
+        if name in given and name in settled and given[name] != settled[name]:
             other = flags({name: given[name]})
             raise UsageError(
-                f'The {name} of the project is "{state[name]}" already.',
+                f'The {name} of the project is "{settled[name]}" already.',
                 f"ws-scaffold change project {' '.join(other)}",
             )
-        if name in given and name not in about and name not in state:
+        if name in given and name not in about and name not in settled:
             raise UsageError(f"{name} is not asked for a handler of this kind.", "leave it out")
-    return {name: answer for name, answer in about.items() if name not in state}
+    return {name: answer for name, answer in about.items() if name not in settled}
 
 
-def _find(state: State, name: str) -> Answers:
-    for entry in state["handlers"]:
+def _find(project: Rendering, name: str) -> Answers:
+    for entry in project.entries:
         if entry["name"] == spelled(name):
-            found: Answers = entry
-            return found
-    there = ", ".join(entry["name"] for entry in state["handlers"]) or "none"
+            return entry
+    there = ", ".join(entry["name"] for entry in project.entries) or "none"
     raise UsageError(f'There is no handler "{name}".', f"there is {there}")
 
 
-def new_handler(template: Template, state: State, name: str | None, given: Answers, ask: Ask | None) -> Change:
+def new_handler(project: Rendering, name: str | None, given: Answers, ask: Ask | None) -> Change:
     """Add an entry; it may be there already, if it is the same."""
     if name is None and ask is None:
         raise UsageError("The new handler has no name.", "ws-scaffold new handler NAME")
     named = {} if name is None else {ENTRY_NAME: spelled(name)}
-    answers = template.resolve({**_about(template, state), **named, **given}, ask=ask)
-    entry = template.entry(answers)
-    brought = _brought(template, state, given, answers)
+    answers = project.template.resolve({**project.about, **named, **given}, ask=ask)
+    entry = project.template.entry(answers)
+    brought = _brought(project, given, answers)
     again = ["new", "handler", entry["name"], *flags({**kept(entry), **brought})]
-    if entry in state["handlers"]:
-        return Change(template, state, state, again)
-    if any(it["name"] == entry["name"] for it in state["handlers"]):
+    if entry in project.entries:
+        return Change(project, project, again)
+    if any(it["name"] == entry["name"] for it in project.entries):
         raise ScaffoldError(
             f'There is a handler "{entry["name"]}" already, with other answers; nothing was written.',
             f"ws-scaffold change handler {entry['name']}",
         )
-    return Change(template, state, _with(template, state, [*state["handlers"], entry], brought), again)
+    return Change(project, _with(project, [*project.entries, entry], brought), again)
 
 
-def change_handler(template: Template, state: State, name: str, given: Answers, ask: Ask | None) -> Change:
+def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | None) -> Change:
     """Put other answers into an entry; what is not answered stays, where it still fits."""
-    old = _find(state, name)
+    template, old = project.template, _find(project, name)
     if not given and ask is None:
         raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change handler --help lists them")
-    settled = {**_about(template, state), ENTRY_NAME: old["name"], **given}
+    settled = {**project.about, ENTRY_NAME: old["name"], **given}
     if given and not DECIDING & set(given):
         settled["interface"] = old["interface"]
     answers = template.resolve(settled, preferred=template.implied(old), ask=None if given else ask)
     entry = template.entry(answers)
-    brought = _brought(template, state, given, answers)
-    entries = [entry if it is old else it for it in state["handlers"]]
+    brought = _brought(project, given, answers)
+    entries = [entry if it is old else it for it in project.entries]
     again = ["change", "handler", old["name"], *flags({**kept(entry), **brought})]
-    return Change(template, state, _with(template, state, entries, brought), again)
+    return Change(project, _with(project, entries, brought), again)
 
 
-def change_project(template: Template, state: State, given: Answers, ask: Ask | None) -> Change:
+def change_project(project: Rendering, given: Answers, ask: Ask | None) -> Change:
     """Put other answers about the project into a state; what is not answered stays, where it still fits."""
     if not given and ask is None:
         raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change project --help lists them")
-    old = _about(template, state)
-    settled = {**(old if given else {}), **given, "handlers": state["handlers"]}
+    template, old = project.template, project.about
+    settled = {**(old if given else {}), **given, "handlers": project.entries}
     answers = template.resolve(settled, preferred=old, ask=None if given else ask)
     about = template.about(answers)
     if unasked := [name for name in given if name not in about]:
@@ -172,42 +161,40 @@ def change_project(template: Template, state: State, given: Answers, ask: Ask | 
             f"{unasked[0]} is not asked about this project: none of its handlers needs it.",
             "ws-scaffold list shows what there is",
         )
-    return Change(
-        template, state, _with(template, state, state["handlers"], about), ["change", "project", *flags(about)]
-    )
+    return Change(project, _with(project, project.entries, about), ["change", "project", *flags(about)])
 
 
-def rename_handler(template: Template, state: State, name: str, new_name: str) -> Change:
+def rename_handler(project: Rendering, name: str, new_name: str) -> Change:
     """Give an entry another name; it may have it already."""
-    again = ["rename", "handler", spelled(name), spelled(new_name)]
-    names = {entry["name"] for entry in state["handlers"]}
+    template, again = project.template, ["rename", "handler", spelled(name), spelled(new_name)]
+    names = {entry["name"] for entry in project.entries}
     if spelled(name) not in names and spelled(new_name) in names:
-        return Change(template, state, state, again)
-    old = _find(state, name)
-    answers = {**_about(template, state), **template.answers_of(old), ENTRY_NAME: spelled(new_name)}
+        return Change(project, project, again)
+    old = _find(project, name)
+    answers = {**project.about, **template.answers_of(old), ENTRY_NAME: spelled(new_name)}
     entry = template.entry(template.resolve(answers))
     if entry["name"] in names - {old["name"]}:
         raise ScaffoldError(f'There is a handler "{entry["name"]}" already; nothing was written.', "take another name")
-    entries = [entry if it is old else it for it in state["handlers"]]
-    return Change(template, state, _with(template, state, entries), again, {old["name"]: entry["name"]})
+    entries = [entry if it is old else it for it in project.entries]
+    return Change(project, _with(project, entries), again, {old["name"]: entry["name"]})
 
 
-def remove_handler(template: Template, state: State, name: str) -> Change:
+def remove_handler(project: Rendering, name: str) -> Change:
     """Take an entry out; it may be gone already."""
-    entries = [entry for entry in state["handlers"] if entry["name"] != spelled(name)]
-    return Change(template, state, _with(template, state, entries), ["remove", "handler", spelled(name)])
+    entries = [entry for entry in project.entries if entry["name"] != spelled(name)]
+    return Change(project, _with(project, entries), ["remove", "handler", spelled(name)])
 
 
-def update(old_template: Template, state: State, to: str | None, given: Answers, ask: Ask | None) -> Change:
+def update(project: Rendering, to: str | None, given: Answers, ask: Ask | None) -> Change:
     """Bring a project to another version of the template; it may be of that version already.
 
     Only what no answer is known to is asked.
     """
-    source, old = state["_src_path"], _version(state)
+    source, old = project.state["_src_path"], _version(project.state)
     newest = releases.Newest(to) if to else releases.newest(source)
     new, folder = releases.described(source, newest.version or "HEAD")
     if new == old:
-        return Change(old_template, state, state, ["update", "--to", new], note=newest.note)
+        return Change(project, project, ["update", "--to", new], note=newest.note)
     ranks = releases.rank(old), releases.rank(new)
     if ranks[0] and ranks[1] and ranks[1] < ranks[0]:
         raise UsageError(
@@ -218,9 +205,9 @@ def update(old_template: Template, state: State, to: str | None, given: Answers,
     names = template.names("project")
     if unknown := [name for name in given if name not in names]:
         raise UsageError(f'{new} asks nothing about a project that is called "{unknown[0]}".', ", ".join(names))
-    known = {**_about(template, state), **given, "handlers": state["handlers"]}
+    known = {**{name: project.state[name] for name in names if name in project.state}, **given}
     try:
-        answers = template.resolve(known, ask=ask)
+        answers = template.resolve({**known, "handlers": project.entries}, ask=ask)
     except UsageError as error:
         error.hint = "ws-scaffold update --data NAME=ANSWER takes another answer"
         raise
@@ -228,11 +215,10 @@ def update(old_template: Template, state: State, to: str | None, given: Answers,
     entries = [it["state"] for it in answers["websockets"]]
     again = ["update", "--to", new]
     for name, answer in about.items():
-        if name in given or name not in state:
+        if name in given or name not in project.state:
             again += ["--data", f"{name}={answer}"]
-    new_state = {"_commit": new, "_src_path": source, **about, "handlers": entries}
-    brought = news(folder, old, new)
-    return Change(template, state, new_state, again, old_template=old_template, news=brought, note=newest.note)
+    state = {"_commit": new, "_src_path": source, **about, "handlers": entries}
+    return Change(project, Rendering(template, state), again, news=news(folder, old, new), note=newest.note)
 
 
 def _version(state: State) -> str:

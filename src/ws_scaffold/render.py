@@ -17,10 +17,12 @@ State = dict[str, Any]
 """`_src_path`, `_commit`, the answers about the project, and `handlers`: what the answers file holds."""
 
 SUFFIX = ".jinja"
+PER_HANDLER = "websockets"
+"""What the names of the template's lists end in that have an entry for each handler."""
 YIELD = re.compile(r"{%\s*yield\s+(\w+)\s+from\s+(\w+)\s*%}(.*?){%\s*endyield\s*%}")
 
 
-def given(state: State) -> Answers:
+def all_answers(state: State) -> Answers:
     """Return the answers that a state holds."""
     return {name: value for name, value in state.items() if not name.startswith("_")}
 
@@ -74,16 +76,26 @@ def _sources(template: Template) -> Iterator[_Source]:
 
 
 class Rendering:
-    """A state in the light of a version of the template."""
+    """A state in the light of a version of the template: what follows from its answers is found once."""
 
-    def __init__(self, template: Template, state: State) -> None:
+    def __init__(self, template: Template, state: State, answers: Answers | None = None) -> None:
+        """Take what `Template.resolve` has returned for this state, where that is known already."""
         self.template = template
         self.state = state
-        self.about = {name: state[name] for name in template.names("project") if name in state}
+        self.about: Answers = {name: state[name] for name in template.names("project") if name in state}
         """The answers about the project."""
-        self._answers = template.resolve(given(state))
-        self._sources = list(_sources(template))
-        self._per_handler = {name for name in self._answers if name.endswith("websockets")} | {"handlers"}
+        self.entries: list[Answers] = state["handlers"]
+        """What the state says of each handler."""
+        if answers:
+            self._answers = answers
+
+    @cached_property
+    def _answers(self) -> Answers:
+        return self.template.resolve(all_answers(self.state))
+
+    @cached_property
+    def _sources(self) -> list[_Source]:
+        return list(_sources(self.template))
 
     @property
     def handlers(self) -> Mapping[str, Answers]:
@@ -92,7 +104,11 @@ class Rendering:
 
     def _shared(self) -> Answers:
         """Return what a file of one handler may depend on beside its handler: nothing that says what others are."""
-        return {name: value for name, value in self._answers.items() if name not in self._per_handler}
+        return {
+            name: value
+            for name, value in self._answers.items()
+            if name != "handlers" and not name.endswith(PER_HANDLER)
+        }
 
     def same(self, other: "Rendering") -> set[str]:
         """Return the handlers whose files are the same in both, without rendering any."""

@@ -6,7 +6,7 @@ hold the two to the same answers and the same bytes.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,8 +27,6 @@ NEEDED = frozenset({"_envops", "_subdirectory", "guide", "interfaces", "project"
 
 METHODS = frozenset(dir(dict))
 EXPRESSION = "expression: "
-COMPUTED = re.compile(r"(.*\{% set (\w+) = .*)\{\{ \2\|to_json \}\}\s*", re.DOTALL)
-"""What Copier has to be told as JSON, and we can take as it is: of many handlers, writing and reading it takes long."""
 ENTRY_NAME = "handler_name"
 """The question whose answer an entry of `handlers` keeps as its name."""
 
@@ -137,8 +135,8 @@ class Question:
         default = self._details["default"] if self.suggested is None else self.suggested
         if not isinstance(default, str):
             return self.parse(default)
-        if computed := COMPUTED.fullmatch(default):
-            return self._template.compute(computed[1], computed[2], self._context)
+        if self._details["type"] == "yaml":
+            return self._template.compute(default, self._context)
         return self.parse(self._render(default))
 
     def parse(self, answer: Any) -> Any:
@@ -176,6 +174,7 @@ class Template:
             raise ScaffoldError(f"{root} holds no template: there is no copier.yml.") from None
         if not isinstance(content, dict) or not content.keys() >= NEEDED:
             raise ScaffoldError(f"{root} holds a template, but none of ws-scaffold's.", "copier update is for those")
+        self._values: list[Any] | None = None  # those that an expression has written as JSON, while one is computed
         self.settings: dict[str, Any] = {name: value for name, value in content.items() if name.startswith("_")}
         self.questions: dict[str, Any] = {name: value for name, value in content.items() if not name.startswith("_")}
 
@@ -190,7 +189,7 @@ class Template:
         # Of the filters that Copier adds, those that our templates use; all of them take long to import.
         environment.filters |= {
             "regex_replace": _regex_replace,
-            "to_json": json.dumps,
+            "to_json": self._to_json,
             "to_nice_yaml": _to_nice_yaml,
         }
         return environment
@@ -201,9 +200,25 @@ class Template:
             return source
         return self.jinja.get_template(EXPRESSION + source).render(context)
 
-    def compute(self, statements: str, name: str, context: Mapping[str, Any]) -> Any:
-        """Return what a variable is after some Jinja statements."""
-        return getattr(self.jinja.get_template(EXPRESSION + statements).make_module(dict(context)), name)
+    def compute(self, source: str, context: Mapping[str, Any]) -> Any:
+        """Return what the YAML says that a Jinja expression gives."""
+        self._values = []
+        text = self.evaluate(source, context)
+        values, self._values = self._values, None
+        if len(values) == 1 and not text.strip():
+            return values[0]
+        return load_yaml(self.evaluate(source, context) if values else text)
+
+    @jinja2.pass_context  # or what is constant would be written when it is compiled
+    def _to_json(self, _: jinja2.runtime.Context, value: Any) -> str:
+        """Return a value as Copier has to be told it; where the whole expression is that value, it is kept instead.
+
+        Of many handlers, writing and reading JSON takes long.
+        """
+        if self._values is None:
+            return json.dumps(value)
+        self._values.append(value)
+        return ""
 
     def names(self, about: str) -> list[str]:
         """Return the questions that are asked about a `handler`, or about the `project`."""
@@ -247,12 +262,6 @@ class Template:
         """Whether a question is asked whatever the other answers are."""
         return "when" not in self.questions[name]
 
-    @cached_property
-    def last_about_the_project(self) -> str:
-        """The last question about the project: what follows from the handlers is computed behind it."""
-        names = set(self.names("project"))
-        return [name for name in self.questions if name in names][-1]
-
     def about(self, context: Answers) -> Answers:
         """Return what a state keeps of the answers about the project: those to questions that are not left out."""
         return {name: context[name] for name in self.names("project") if Question(self, name, context).asked}
@@ -273,30 +282,10 @@ class Template:
         decided = self.questions["interfaces"]["default"][entry["interface"]]
         return {**{name: decided[name] for name in self.names("handler") if name in decided}, **self.answers_of(entry)}
 
-    def values(self, name: str) -> Iterator[str]:
-        """Yield what can be answered to a question, whatever the other answers are."""
+    def values(self, name: str) -> list[str]:
+        """Return what can be answered to a question, whatever the other answers are; nothing where that is open."""
         choices = self.questions[name].get("choices", {})
         if isinstance(choices, dict):
-            yield from choices.values()
-        else:
-            yield from self.questions[f"{name}s"]["default"]
-
-
-def ask_at_the_terminal(question: Question) -> Any:
-    """Return what a person answers to a question, in the words that Copier would ask it in.
-
-    Raises:
-        KeyboardInterrupt: the person does not want to.
-    """
-    import questionary  # noqa: PLC0415 - it takes long to import, and most runs ask nothing
-
-    if not question.has_choices:
-        return questionary.text(
-            question.help,
-            default=str(question.default),
-            validate=lambda answer: question.refusal(answer) or True,
-        ).unsafe_ask()
-    choices = [
-        questionary.Choice(choice.label, choice.value, disabled=choice.refusal or None) for choice in question.choices
-    ]
-    return questionary.select(question.help, choices, default=question.default).unsafe_ask()
+            return list(choices.values())
+        unanswered = self.resolve({}, folder="project", until=name)
+        return [choice.value for choice in Question(self, name, unanswered).choices]
