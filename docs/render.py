@@ -12,6 +12,7 @@ from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
 
 DOCS = Path(__file__).parent
+RENDERED = (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
 
 
 def files() -> str:
@@ -38,17 +39,36 @@ def _shown(source: str) -> str:
     return source.replace("{{ package_name }}", "<package>")
 
 
+def interfaces() -> str:
+    """Return a table of what is recommended for which need, and why."""
+    rows = [
+        "| Who sends? | Who runs the receive loop? | Interface | Litestar | Why |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, it in Template(own_template()).questions["interfaces"]["default"].items():
+        control = "-" if it["direction"] == "push" else it["control"]
+        rows.append(f"| {it['direction']} | {control} | `{name}` | `{it['litestar']}` | {it['reason']} |")
+    return "\n".join(rows)
+
+
+KNOWN = {"files": files, "interfaces": interfaces}
+"""What stands between two comments of that name."""
+
+
 def rendered(path: Path) -> str:
     """Return a document with what is known elsewhere."""
     text = path.read_text(encoding="utf-8")
-    return re.sub(
-        r"(?s)(<!-- files -->\n).*?(<!-- end of files -->)", lambda found: f"{found[1]}{files()}\n{found[2]}", text
-    )
+    for name, known in KNOWN.items():
+        pattern = re.compile(rf"(?s)(<!-- {name} -->\n).*?(<!-- end of {name} -->)")
+        if pattern.search(text):
+            content = known()
+            text = pattern.sub(lambda found, content=content: f"{found[1]}{content}\n{found[2]}", text)
+    return text
 
 
 def main() -> int:
     """Write the documents, or say which are stale; return the exit code."""
-    stale = [path for path in sorted(DOCS.glob("*.md")) if rendered(path) != path.read_text(encoding="utf-8")]
+    stale = [path for path in RENDERED if rendered(path) != path.read_text(encoding="utf-8")]
     for path in stale:
         sys.stdout.write(f"{path.name} is stale\n")
         if "--check" not in sys.argv:

@@ -14,9 +14,6 @@ from ws_scaffold.merge import Versions
 from ws_scaffold.render import Rendering, State, all_answers
 from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Template
 
-DECIDING = frozenset({"direction", "control", "interface"})
-"""The answers of which each may lead to another interface."""
-
 
 def spelled(name: str) -> str:
     """Return a handler's name in snake case: `chat-room`, `ChatRoom` and `chat_room_handler` are `chat_room`."""
@@ -138,7 +135,7 @@ def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | Non
     if not given and ask is None:
         raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change handler --help lists them")
     settled = {**project.about, ENTRY_NAME: old["name"], **given}
-    if given and not DECIDING & set(given):
+    if given and not template.deciding & set(given):
         settled["interface"] = old["interface"]
     answers = template.resolve(settled, preferred=template.implied(old), ask=None if given else ask)
     entry = template.entry(answers)

@@ -277,6 +277,12 @@ class Template:
         """Return the answers that an entry of `handlers` keeps."""
         return {ENTRY_NAME if key == "name" else key: value for key, value in entry.items()}
 
+    @cached_property
+    def deciding(self) -> set[str]:
+        """The questions of which each may lead to another interface: those that the table answers, and itself."""
+        table = self.questions["interfaces"]["default"].values()
+        return {"interface", *(name for name in self.names("handler") if any(name in decided for decided in table))}
+
     def implied(self, entry: Mapping[str, str]) -> Answers:
         """Return the answers that lead to an entry of `handlers`, those that it does not keep among them."""
         decided = self.questions["interfaces"]["default"][entry["interface"]]
