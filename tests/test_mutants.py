@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from conftest import Environment
-from mutants import CONTROLS, MUTANTS, Laboratory, Mutant, covered_interfaces, covering_runs
+from laboratory import Laboratory, covered_interfaces, covering_runs
+from mutants import CONTROLS, MUTANTS, Mutant
 from projects import HANDLERS, PYTHONS
 
 pytestmark = pytest.mark.slow
