@@ -18,6 +18,7 @@ DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
 DOCUMENT = "src/demo/asyncapi.py"
 ROUTER = "src/demo/ws/__init__.py"
 GUARDS = "src/demo/ws/guards.py"
+HANDSHAKE = "src/demo/ws/handshake.py"
 SETTINGS = "src/demo/settings.py"
 
 FIRST = {
@@ -25,7 +26,8 @@ FIRST = {
     DOCUMENTED: "tests/test_asyncapi.py",
     SETTINGS: "tests/test_settings.py",
     GUARDS: "tests/ws/test_guards.py",
-    ROUTER: "tests/ws/test_guards.py",
+    HANDSHAKE: "tests/ws/test_handshake.py",
+    ROUTER: "tests/ws/test_handshake.py",
 }
 """The tests that had better come first, because of what is broken; else those of the handler."""
 
@@ -274,7 +276,7 @@ MUTANTS = (
         _guarded,
         everywhere=False,
     ),
-    Mutant("default token that works", GUARDS, r"if not expected:", "if False:", _guarded, everywhere=False),
+    Mutant("empty token taken for one", GUARDS, r"if not token:", "if token is None:", _guarded, everywhere=False),
     Mutant(
         "any scheme of authorization",
         GUARDS,
@@ -292,21 +294,22 @@ MUTANTS = (
         everywhere=False,
     ),
     Mutant("subprotocol not chosen", SOCKET, r"^ *message\[\"subprotocol\"\] = .*\n", " " * 16 + "pass\n", _guarded),
-    Mutant("origin ignored", ROUTER, r"^ *guards=\[guards\.check_origin\],\n", "", _guarded),
-    Mutant("scheme of an origin ignored", GUARDS, r'return f"\{scheme\}://', 'return f"', _guarded, everywhere=False),
-    Mutant("port of an origin ignored", GUARDS, r":\{port or .*\}\"", '"', _guarded, everywhere=False),
-    Mutant("origin compared as it is written", GUARDS, r"origin\.lower\(\)", "origin", _guarded, everywhere=False),
-    Mutant("origin that is none accepted", GUARDS, r"normal is None or ", "", _guarded, everywhere=False),
-    Mutant("allowed origins not allowed", GUARDS, r"\(own, \*allowed\)", "(own,)", _guarded, everywhere=False),
-    Mutant("own pages not allowed", GUARDS, r"\(own, \*allowed\)", "allowed", _guarded, everywhere=False),
-    Mutant(
-        "programs taken for pages",
-        GUARDS,
-        r"if origin is None:\n *return",
-        "if origin is None:\n        origin = ''",
-        _guarded,
-        everywhere=False,
-    ),
+    Mutant("origin ignored", ROUTER, r"^ *guards=\[handshake\.check_origin\],\n", ""),
+    Mutant("scheme of an origin ignored", HANDSHAKE, r"Origin\(scheme,", 'Origin("",', everywhere=False),
+    Mutant("port of an origin ignored", HANDSHAKE, r"host, port or .*\)\)", 'host, "")', everywhere=False),
+    Mutant("origin compared as it is written", HANDSHAKE, r"text\.lower\(\)", "text", everywhere=False),
+    Mutant("origin that is none accepted", HANDSHAKE, r"origin is None or ", "", everywhere=False),
+    Mutant("allowed origins not allowed", HANDSHAKE, r"if origin and .*:", "if False:", everywhere=False),
+    Mutant("own pages not allowed", HANDSHAKE, r"origin != _parse\(.*\):", "True:", everywhere=False),
+    Mutant("pages of any name allowed", HANDSHAKE, r"if not _is_of_this_server\(.*\):", "if False:", everywhere=False),
+    Mutant("pages over TLS not allowed", HANDSHAKE, r"origin\.scheme == \"https\"", "False", everywhere=False),
+    Mutant("pages of localhost not allowed", HANDSHAKE, r"origin\.host == \"localhost\"", "False", everywhere=False),
+    Mutant("pages of an address not allowed", HANDSHAKE, r"    return True\Z", "    return False", everywhere=False),
+    Mutant("programs taken for pages", HANDSHAKE, r"text is None or ", "", everywhere=False),
+    Mutant("refusal not logged", APP, r"^ *after_exception=\[log_refusal\],\n", "", everywhere=False),
+    Mutant("log forged by a path", HANDSHAKE, r"quote\(scope\[\"path\"\]\)", 'scope["path"]', everywhere=False),
+    Mutant("log forged by an origin", HANDSHAKE, r"\{text\[:100\]!a\}", "'{text[:100]}'", everywhere=False),
+    Mutant("log filled by an origin", HANDSHAKE, r"text\[:100\]", "text", everywhere=False),
     Mutant("pages cannot ask why", ROUTER, r"^ *guards\.may_connect,\n", "", _guarded, everywhere=False),
     Mutant(
         "allowed pages cannot ask why", APP, r"allow_origins=list\(.*\)", "allow_origins=[]", _guarded, everywhere=False
@@ -319,20 +322,14 @@ MUTANTS = (
         _guarded,
         everywhere=False,
     ),
-    Mutant(
-        "refusals logged as failures",
-        APP,
-        r"^ {16}(NotAuthorized|PermissionDenied)Exception,\n",
-        "",
-        _guarded,
-        everywhere=False,
-    ),
     Mutant("token shown", SETTINGS, r", repr=False", "", _guarded, everywhere=False),
     # What is told, and to whom
     Mutant("failure not logged", APP, r'log_exceptions="always"', 'log_exceptions="never"'),
+    Mutant("refusals logged as failures", APP, r", \*range\(400, 500\)", "", everywhere=False),
+    Mutant("routes described to everybody", APP, r"^ *openapi_config=None,.*\n", "", everywhere=False),
 )
 
-FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, GUARDS, ROUTER, APP, SETTINGS)
+FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, GUARDS, HANDSHAKE, ROUTER, APP, SETTINGS)
 CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in FILES)
 """Touch a file as a mutant does, and break nothing: these must survive."""
 

@@ -20,14 +20,18 @@ SHARED = {
     "src/{package}/__init__.py",
     "src/{package}/__main__.py",
     "src/{package}/app.py",
+    "src/{package}/server.py",
     "src/{package}/settings.py",
     "src/{package}/ws/__init__.py",
+    "src/{package}/ws/handshake.py",
     "src/{package}/ws/socket.py",
     "tests/__init__.py",
     "tests/conftest.py",
     "tests/test_settings.py",
     "tests/ws/__init__.py",
+    "tests/ws/conftest.py",
     "tests/ws/session.py",
+    "tests/ws/test_handshake.py",
     "tests/ws/test_limits.py",
 }
 OF_A_GUARDED_PROJECT = {
