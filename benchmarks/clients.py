@@ -1,4 +1,7 @@
-"""A client that is cheap enough not to be the limit: one loop over all its connections, and frames made beforehand."""
+"""A client that is cheap enough not to be the limit: one loop over all its connections, and frames made beforehand.
+
+It offers what browsers offer, compression among it, and compresses what it sends where the server takes that up.
+"""
 
 import contextlib
 import os
@@ -9,7 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +54,7 @@ class Served:
     def __enter__(self) -> Self:
         """Start the server, and wait until it listens."""
         self.port = free_port()
+        self.log = tempfile.TemporaryFile()
         path = os.pathsep.join([str(self.sources), os.environ.get("PYTHONPATH", "")])
         arguments = [self.label, self.form.name, self.work, str(self.port), str(self.core)]
         self.process = subprocess.Popen(
@@ -62,6 +68,7 @@ class Served:
             },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=self.log,
         )
         assert self.process.stdout
         line = self.process.stdout.readline() if self.label.startswith("generated") else b"/"
@@ -69,7 +76,8 @@ class Served:
         end = time.monotonic() + 20
         while not self.listens():
             if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"{self.label} does not start")
+                self.log.seek(0)
+                raise RuntimeError(f"{self.label} does not start: {self.log.read().decode(errors='replace')}")
             time.sleep(0.02)
         return self
 
@@ -83,6 +91,7 @@ class Served:
             self.process.wait()
         if self.process.stdout:
             self.process.stdout.close()
+        self.log.close()
 
     def listens(self) -> bool:
         """Tell whether the server takes connections."""
@@ -101,7 +110,8 @@ class Served:
         """Return what opens a connection."""
         return (
             f"GET {self.path} HTTP/1.1\r\nHost: {HOST}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n"
         ).encode()
 
 
@@ -142,6 +152,7 @@ class Clients:
         self.sockets: dict[int, socket.socket] = {}
         self.poll = select.epoll()
         self.left: dict[int, bytes] = {}
+        self.compresses = False
         for number in range(count):
             self.connect(self.all_served[number % len(self.all_served)])
 
@@ -158,6 +169,7 @@ class Clients:
             answer += data
         if b" 101 " not in answer:
             raise RuntimeError(f"{self.served.label} refuses: {answer!r}")
+        self.compresses = b"permessage-deflate" in answer
         opened.setblocking(False)  # noqa: FBT003 - the name says it
         self.sockets[opened.fileno()] = opened
         self.left[opened.fileno()] = answer.partition(b"\r\n\r\n")[2]
@@ -174,7 +186,12 @@ class Clients:
         form = self.served.form
         message = form.frame({"text": "hello"} if form.payload == "typed" else "hello")
         data = message.encode() if isinstance(message, str) else message
-        return bytes([0x81 if form.is_text else 0x82, 0x80 | len(data)]) + bytes(4) + data
+        first = 0x81 if form.is_text else 0x82
+        if self.compresses:  # refers to nothing before it, and so can be sent again and again
+            deflate = zlib.compressobj(wbits=-15)
+            data = (deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\x00\x00\xff\xff")
+            first |= 0x40
+        return bytes([first, 0x80 | len(data)]) + bytes(4) + data
 
     def reply(self, seconds: float) -> Result:
         """Send a message on each connection, and the next one when it is answered, for so many seconds."""

@@ -27,6 +27,8 @@ from serving.server import HOST, free_port, path_of
 __all__ = ["HOST", "broker", "free_port", "path_of", "questions"]
 
 PACKAGE = "everything"
+MAX_MESSAGE_SIZE = 64 * 1024
+"""Bytes of one message: what a generated project takes by default."""
 PLAIN = {"events": "own", "guard": "none", "contract": "schema"}
 MEASURED = [it for it in HANDLERS if all(it.get(key, value) == value for key, value in PLAIN.items())]
 """The handlers with events of their own, open to everybody: what the hand-written ones are, too."""
@@ -36,7 +38,7 @@ SHARED = [
 ]
 """The handlers that send what is published to a channel, and nothing else."""
 
-LIBRARIES = ("litestar", "msgspec", "anyio", "uvicorn", "websockets", "fastapi", "starlette", "pydantic")
+LIBRARIES = ("litestar", "msgspec", "anyio", "uvicorn", "uvloop", "websockets", "fastapi", "starlette", "pydantic")
 
 
 def machine() -> dict[str, str]:

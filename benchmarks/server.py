@@ -1,6 +1,8 @@
 """Serves one contender, on the port and the core that it is told; `serve.py` and `growth.py` start it.
 
-All but the last two are served by uvicorn, with the settings of a generated project.
+A generated project is served by its own ``python -m``, with its own loop, protocol and settings: what its user gets.
+Those by hand are served by uvicorn with the same loop and settings, unless the label says otherwise; the last two serve
+themselves.
 """
 
 import argparse
@@ -12,17 +14,30 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import uvicorn
+import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from figures import HOST, MEASURED, PACKAGE, SHARED, class_name, path_of
+from figures import HOST, MAX_MESSAGE_SIZE, MEASURED, PACKAGE, SHARED, class_name, path_of
 from peers import FORMS, PUSH, REPLY, App, Error, Event, Form, Reply, litestar_channel
 
-SETTINGS: Any = {"ws_max_size": 1024 * 1024, "ws_ping_interval": 20, "ws_ping_timeout": 20}
+SETTINGS: Any = {
+    "ws_max_size": MAX_MESSAGE_SIZE,
+    "ws_per_message_deflate": False,
+    "ws_ping_interval": 20,
+    "ws_ping_timeout": 20,
+}
+"""What a generated project gives to uvicorn."""
+
+SERVED_OTHERWISE: dict[str, Any] = {
+    ", as installed": {},  # with `fastapi[standard]`: uvicorn's defaults on uvloop, compression among them
+    ", plain uvicorn": {"loop": "asyncio"},  # its defaults, where nobody has installed uvloop
+}
+"""Other ways to serve a contender, by how its label ends; the settings are uvicorn's."""
+
 WEBSOCKETS = "websockets' own server"
 BARE = "bare sockets: what the client can"
 
@@ -41,6 +56,14 @@ def source_of(form: Form, event_class: Any = Event) -> Callable[..., AsyncGenera
             await asyncio.sleep(0)
 
     return events
+
+
+def contender_and_settings(label: str) -> tuple[str, Any]:
+    """Return whom a label means, and what uvicorn is set to; None for what a project's own command sets."""
+    for end, settings in SERVED_OTHERWISE.items():
+        if label.endswith(end):
+            return label.removesuffix(end), settings
+    return label, None if label.startswith("generated") else SETTINGS
 
 
 def path_and_app(label: str, form: Form, work: str) -> tuple[str, App]:
@@ -169,7 +192,7 @@ async def run(label: str, form: Form, work: str, port: int) -> None:
     if label == BARE:
         server = await asyncio.get_running_loop().create_server(Bare, HOST, port, backlog=2048)
         await server.serve_forever()
-    settings: Any = {"compression": None, "max_size": 1024 * 1024, "ping_interval": 20, "ping_timeout": 20}
+    settings: Any = {"compression": None, "max_size": MAX_MESSAGE_SIZE, "ping_interval": 20, "ping_timeout": 20}
     async with serve(own_server_of_websockets(form, work), HOST, port, backlog=2048, **settings) as own:
         await own.serve_forever()
 
@@ -186,13 +209,17 @@ def main() -> None:
         os.sched_setaffinity(0, {options.core})
     form = next(form for form in FORMS if form.name == options.form)
     if options.label in {WEBSOCKETS, BARE}:
-        asyncio.run(run(options.label, form, options.work, options.port))
+        uvloop.run(run(options.label, form, options.work, options.port))
         return
-    path, app = path_and_app(options.label, form, options.work)
+    label, settings = contender_and_settings(options.label)
+    path, app = path_and_app(label, form, options.work)
     sys.stdout.write(f"{path}\n")
     sys.stdout.flush()
-    start = partial(uvicorn.run, app, host=HOST, port=options.port, log_level="warning", backlog=2048)
-    start(timeout_graceful_shutdown=1, **SETTINGS)
+    if settings is None:
+        sys.argv = [PACKAGE, "--host", HOST, "--port", str(options.port)]
+        importlib.import_module(f"{PACKAGE}.__main__").main()
+    else:
+        uvicorn.run(app, host=HOST, port=options.port, timeout_graceful_shutdown=1, **settings)
 
 
 if __name__ == "__main__":
