@@ -114,11 +114,12 @@ def test_client_that_is_gone_leaves_nothing_behind(server: Server, leave: Scenar
 def test_client_that_stops_reading_and_is_gone_leaves_nothing_behind(server: Server) -> None:
     async def scenarios() -> None:
         async with clients(server.port, HANDLERS) as opened:
+            await asyncio.to_thread(server.demand, "flood")  # not before, or the clients would have to keep it
             await play(Client.stop_reading, opened)
             await asyncio.to_thread(server.wait_for_blocked_sends, NAMES)
             await play(Client.reset, opened)
 
-    server.begin("flood")
+    server.begin("flood to come")
     asyncio.run(scenarios())
     server.settle(NAMES)
     assert_failed(server)
@@ -129,13 +130,14 @@ def test_client_that_stops_reading_and_stays_is_given_up(server: Server) -> None
 
     async def scenarios() -> None:
         async with clients(server.port, HANDLERS) as opened:
+            await asyncio.to_thread(server.demand, "flood", send_timeout=send_timeout)
             await play(Client.stop_reading, opened)
             await asyncio.to_thread(server.wait_for_blocked_sends, NAMES, 0.9 * send_timeout)
             await asyncio.to_thread(server.settle, NAMES)
             # Nothing was given up because the client had left: none has.
             assert [client.name for client in opened if client.is_connected()] == NAMES
 
-    server.begin("flood", send_timeout=send_timeout)
+    server.begin("flood to come", send_timeout=send_timeout)
     asyncio.run(scenarios())
     server.settle(NAMES)
     assert_failed(server)

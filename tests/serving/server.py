@@ -117,10 +117,14 @@ class Server:
 
     def begin(self, demand: str = "none", **limits: float) -> None:
         """Demand something of the services, set other limits, and remember what there is before the scenario."""
-        self.request("PUT", f"/demand?{urlencode({'name': demand, 'limits': json.dumps(limits)})}")
+        self.demand(demand, **limits)
         self.before = self.counts()
         self.idle = self.idle or self.before
         self.begun = len(self.output.read_text())
+
+    def demand(self, name: str, **limits: float) -> None:
+        """Demand something of the services from now on, and set other limits."""
+        self.request("PUT", f"/demand?{urlencode({'name': name, 'limits': json.dumps(limits)})}")
 
     def settle(self, names: Iterable[str] | None = None) -> None:
         """Wait until nothing is left of the scenario, in which each of these handlers had a connection, if known."""

@@ -38,7 +38,8 @@ NEVER = 3600.0
 FLOOD = 512 * 1024  # bytes of a message that a client does not read: a few fill all buffers between the two
 
 demand = "none"
-"""What the services do besides what they were generated to do: "flood", "silence", "fail to reply", "fail to tell"."""
+"""What the services do besides what they were generated to do: "flood", which "flood to come" has prepared, "silence",
+"fail to reply", "fail to tell"."""
 own_demand: ContextVar[str] = ContextVar("own_demand", default="")
 """The same for one connection: what its path has behind the question mark."""
 running: list[asyncio.Task[None]] = []
