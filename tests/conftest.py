@@ -1,10 +1,13 @@
 """What is made once and used by many tests."""
 
 import os
+import resource
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from projects import HANDLERS, PYTHONS, build_environment, copy_of_the_working_tree, find_python, render
 from ws_scaffold.cli import main
@@ -12,6 +15,42 @@ from ws_scaffold.cli import main
 Environment = Callable[[str], Path]
 Command = Callable[..., tuple[int, str, str]]
 """What runs the command, and returns its exit code and what it has printed, on both streams."""
+
+SPREAD = {"test_judge.py", "test_mutants.py", "test_never_lost.py", "test_projects.py", "test_render.py"}
+"""The files whose tests share nothing that takes long to make, and may run in different workers."""
+
+MEGABYTES = 1000
+"""What a process that runs tests may take, at most."""
+
+# Compiled modules make every program that the tests start faster, whatever it is like where the tests are started.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """What goes to one worker as a whole: a file, or a test of those that are spread; longest files first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if Path(file).name in SPREAD else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> LoadScopeScheduling:
+    """Share out the tests to the workers."""
+    return _Scheduling(config)
+
+
+@pytest.fixture(autouse=True)
+def _memory() -> Iterator[None]:
+    """Fail the test in which this process grows beyond what it may take: what is kept there is kept for nothing."""
+
+    def megabytes() -> int:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform == "linux" else 1024**2)
+
+    before = megabytes()
+    yield
+    assert before > MEGABYTES or megabytes() <= MEGABYTES, f"{before} MB before, and then {megabytes()} MB"
 
 
 @pytest.fixture(scope="session", autouse=True)

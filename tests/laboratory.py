@@ -9,8 +9,9 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 from mutants import FIRST, IMPORTS, MUTANTS, Mutant
@@ -25,14 +26,19 @@ from projects import (
     render,
     run_own_tests,
 )
+from ws_scaffold.render import Rendering
+from ws_scaffold.template import Template
+from ws_scaffold.tree import Tree
 
 TIMEOUT = 60.0
 """Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
+LANES = 2
+"""Runs at a time, for each worker: they wait more than they compute."""
 
 
-def all_runs() -> list[tuple[Mutant, Handler]]:
+def all_runs() -> tuple[tuple[Mutant, Handler], ...]:
     """Return every mutant with every handler that it applies to."""
-    return [(mutant, handler) for handler in HANDLERS for mutant in MUTANTS if mutant.applies(handler)]
+    return tuple((mutant, handler) for handler in HANDLERS for mutant in MUTANTS if mutant.applies(handler))
 
 
 def _direction(interface: str) -> str:
@@ -56,7 +62,8 @@ def covered_interfaces(mutant: Mutant, number: int = 0) -> list[str]:
     return [of_one[number % len(of_one)] for of_one in directions.values()]
 
 
-def covering_runs() -> list[tuple[Mutant, Handler]]:
+@cache
+def covering_runs() -> tuple[tuple[Mutant, Handler], ...]:
     """Return every mutant once with every interface that may make a difference; the forms of handlers take turns."""
     chosen: list[tuple[Mutant, Handler]] = []
     uses: Counter[str] = Counter()
@@ -66,78 +73,80 @@ def covering_runs() -> list[tuple[Mutant, Handler]]:
             handler = min(fitting, key=lambda it: uses[it["name"]])
             uses[handler["name"]] += 1
             chosen.append((mutant, handler))
-    return chosen
+    return tuple(chosen)
 
 
 class Laboratory:
-    """Projects of one handler each, known to be sound, and an environment to try mutants in."""
+    """Where mutants of handlers are tried, each in a project of one handler that is known to be sound."""
 
     def __init__(self, template: Path, python: Path, folder: Path) -> None:
         self._template = template
         self._python = python
         self._folder = folder
-        self._prepared: set[str] = set()
 
-    def _sound(self, handler: Handler) -> Path:
+    def survivors(self, handler: Handler, mutants: Iterable[Mutant]) -> list[str]:
+        """Return which mutants of a handler its generated tests do not notice; they must pass where it is as it is.
+
+        Raises:
+            LookupError: a mutant finds no place.
+            RuntimeError: a mutant did not even run.
+        """
+        tried, project = list(mutants), self._project(handler)
+        with ThreadPoolExecutor(LANES) as pool:
+            sound = pool.submit(run_own_tests, self._python, project)
+            survive = pool.map(lambda mutant: self._survives(project, handler, mutant), tried)
+            done = sound.result()
+            assert done.returncode == 0, f"{handler['name']} fails untouched:\n{done.stdout}"
+            return [
+                f"{handler['name']}: {it.name!r} survives" for it, lives in zip(tried, survive, strict=True) if lives
+            ]
+
+    def _project(self, handler: Handler) -> Path:
+        """Return a project with that handler, made by our renderer, which is held against Copier's elsewhere."""
         project = self._folder / handler["name"]
-        answers = {
+        state = {
+            "_src_path": str(self._template),
             "project_name": "Demo",
             "package_name": "demo",
             "asyncapi": "yes",
             "channels_history": "20",
             "handlers": [handler],
         }
-        render(self._template, project, answers)
-        done = run_own_tests(self._python, project)
-        assert done.returncode == 0, f"{handler['name']} fails untouched:\n{done.stdout}"
+        for path, file in Rendering(Template(self._template), state).render().items():
+            Tree(project).write(path, file.content)
         return project
 
-    def prepare(self, handlers: Iterable[Handler]) -> None:
-        """Make a project for each of the handlers, and check that it passes its tests as it is; each once."""
-        new = {it["name"]: it for it in handlers if it["name"] not in self._prepared}
-        with ThreadPoolExecutor(2) as pool:
-            for _ in pool.map(self._sound, new.values()):
-                pass
-        self._prepared |= new.keys()
-
-    def _survives(self, run: tuple[Mutant, Handler]) -> str | None:
-        """Return what survived, or None if the generated tests have noticed."""
-        mutant, handler = run
+    def _survives(self, original: Path, handler: Handler, mutant: Mutant) -> bool:
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             project = Path(folder) / "project"
-            shutil.copytree(self._folder / handler["name"], project, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(original, project, ignore=shutil.ignore_patterns("__pycache__"))
             mutant.apply(project, handler)
             path = project / mutant.file.format(name=handler["name"])
             path.write_text(re.sub(r"(?m)^(?=(from|import) )", IMPORTS, path.read_text(), count=1))
             first = FIRST.get(mutant.file, f"tests/ws/test_{handler['name']}.py")
             first = first if (project / first).is_file() else "tests"
             done = run_own_tests(self._python, project, "-x", first, "tests", timeout=TIMEOUT)
-        if done.returncode == 1:
-            return None
-        if done.returncode == 0:
-            return f"{handler['name']}: {mutant.name!r} survives"
+        if done.returncode in {0, 1}:
+            return done.returncode == 0
         raise RuntimeError(f"{handler['name']}: {mutant.name!r} did not even run:\n{done.stdout}")
-
-    def survivors(self, runs: Iterable[tuple[Mutant, Handler]]) -> Iterator[str]:
-        """Yield what the generated tests did not notice; raise `LookupError` for a mutant that finds no place."""
-        with ThreadPoolExecutor(2) as pool:
-            yield from filter(None, pool.map(self._survives, runs))
 
 
 def main(choice: str = "all") -> int:
     """Try the mutants, print what survived, and return how many did."""
-    runs = {"all": all_runs, "covering": covering_runs}[choice]()
+    runs = covering_runs() if choice == "covering" else all_runs()
+    mutants: dict[str, list[Mutant]] = {handler["name"]: [] for handler in HANDLERS}
+    for mutant, handler in runs:
+        mutants[handler["name"]].append(mutant)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         template = copy_of_the_working_tree(folder / "template")
         sample = render(template, folder / "sample", {"project_name": "Demo"})
         python = build_environment(folder / "environment", sample, find_python(PYTHONS[0]) or sys.executable)
-        laboratory = Laboratory(template, python, folder)
-        laboratory.prepare({handler["name"]: handler for _, handler in runs}.values())
+        laboratory = Laboratory(template, python, folder / "laboratory")
         survived = 0
-        for survivor in laboratory.survivors(runs):
-            survived += 1
-            sys.stdout.write(f"{survivor}\n")
+        for survivors in (laboratory.survivors(handler, mutants[handler["name"]]) for handler in HANDLERS):
+            survived += len(survivors)
+            sys.stdout.writelines(f"{survivor}\n" for survivor in survivors)
     sys.stdout.write(f"{len(runs) - survived} of {len(runs)} mutants killed\n")
     return survived
 

@@ -15,11 +15,14 @@ ALL_NAMES = {handler["name"] for handler in HANDLERS}
 
 @pytest.mark.parametrize("version", PYTHONS)
 def test_all_handlers_together_pass_their_own_tests(everything: Path, environment: Environment, version: str) -> None:
-    """The tests that all handlers share, and those of one handler an interface; alone, all pass in test_mutants.py."""
+    """The tests that all handlers share, and those of one handler an interface; alone, all pass in test_mutants.py.
+
+    In a new process: what has to be imported is imported here.
+    """
     first = {handler["interface"]: handler["name"] for handler in reversed(HANDLERS)}
     shared = sorted(str(path) for path in everything.glob("tests/**/test_*.py") if path.stem[5:] not in ALL_NAMES)
     own = [f"tests/ws/test_{name}.py" for name in first.values()]
-    done = run_own_tests(environment(version), everything, *shared, *own, timeout=240)
+    done = run_own_tests(environment(version), everything, *shared, *own, timeout=240, forked=False)
     assert done.returncode == 0, done.stdout
 
 
