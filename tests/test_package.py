@@ -2,10 +2,14 @@
 
 import subprocess
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from projects import REPOSITORY, UV, commit, render, run
 from trees import contents
@@ -72,6 +76,28 @@ def test_version_is_one_number_and_comes_from_one_place(built: Path, installed: 
 
 def test_changelog_says_what_this_version_brings() -> None:
     assert f"\n## {__version__}\n\n### In your project\n" in (REPOSITORY / "CHANGELOG.md").read_text()
+
+
+def test_lock_is_of_what_is_declared_and_names_public_places_only() -> None:
+    """Where another index is set, uv follows it, and rewrites the file: that is not to be committed."""
+    locked = tomllib.loads((REPOSITORY / "uv.lock").read_text())["package"]
+    own = next(package for package in locked if package["name"] == "ws-scaffold")
+    assert {str(package["source"]) for package in locked if package is not own} == {
+        str({"registry": "https://pypi.org/simple"})
+    }
+    files = [file["url"] for package in locked for file in (*package.get("wheels", ()), package.get("sdist")) if file]
+    assert {url.split("/")[2] for url in files} == {"files.pythonhosted.org"}
+
+    def locked_as(listed: list[dict[str, Any]]) -> set[tuple[str, SpecifierSet]]:
+        return {(it["name"], SpecifierSet(it.get("specifier", ""))) for it in listed}
+
+    def declared_as(listed: list[str]) -> set[tuple[str, SpecifierSet]]:
+        return {(it.name, it.specifier) for it in map(Requirement, listed)}
+
+    declared, metadata = tomllib.loads((REPOSITORY / "pyproject.toml").read_text()), own["metadata"]
+    assert locked_as(metadata["requires-dist"]) == declared_as(declared["project"]["dependencies"])
+    for group, listed in declared["dependency-groups"].items():
+        assert locked_as(metadata["requires-dev"][group]) == declared_as(listed)
 
 
 def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, installed: Path, tmp_path: Path) -> None:
