@@ -86,7 +86,9 @@ def environment(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> E
             if python is None:
                 assert not os.environ.get("CI") or version != PYTHONS[0], f"no Python {version}"
                 pytest.skip(f"no Python {version} here")
-            built[version] = build_environment(tmp_path_factory.mktemp("environment") / version, everything, python)
+            built[version] = build_environment(
+                tmp_path_factory.mktemp("environment") / version, everything, python=python
+            )
         return built[version]
 
     return interpreter

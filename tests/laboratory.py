@@ -141,7 +141,7 @@ def main(choice: str = "all") -> int:
         folder = Path(name)
         template = copy_of_the_working_tree(folder / "template")
         sample = render(template, folder / "sample", {"project_name": "Demo"})
-        python = build_environment(folder / "environment", sample, find_python(PYTHONS[0]) or sys.executable)
+        python = build_environment(folder / "environment", sample, python=find_python(PYTHONS[0]) or sys.executable)
         laboratory = Laboratory(template, python, folder / "laboratory")
         survived = 0
         for survivors in (laboratory.survivors(handler, mutants[handler["name"]]) for handler in HANDLERS):

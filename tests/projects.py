@@ -150,12 +150,13 @@ def find_python(version: str) -> str | None:
     return None
 
 
-def build_environment(target: Path, project: Path, python: str = sys.executable) -> Path:
+def build_environment(target: Path, project: Path, *options: str, python: str = sys.executable) -> Path:
     """Install what a project declares, and nothing else, into a new environment, and return its interpreter."""
-    for command in (
+    commands: tuple[tuple[str | Path, ...], ...] = (
         (*UV, "venv", "--quiet", "--python", python, target),
-        (*UV, "pip", "install", "--quiet", "--python", target, "-r", "pyproject.toml", "--group", "dev"),
-    ):
+        (*UV, "pip", "install", "--quiet", "--python", target, "-r", "pyproject.toml", "--group", "dev", *options),
+    )
+    for command in commands:
         done = run(*command, cwd=project, timeout=300)
         assert done.returncode == 0, done.stdout
     return target / "bin" / "python"

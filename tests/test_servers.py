@@ -9,16 +9,17 @@ import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from projects import HANDLERS, Handler, run
 from serving import ALLOWED, TOKEN
-from serving.client import Client, clients, direction_of, handshake
+from serving.client import Client, clients, connected, direction_of, handshake
 from serving.server import DEADLINE, HOST, Server, path_of, serve, wait_until
 
 pytestmark = pytest.mark.slow
@@ -33,6 +34,9 @@ TELLING = [handler for handler in HANDLERS if direction_of(handler) != "reply"]
 TIMES = 5  # so often is what depends on the moment tried
 GRACE = 5  # seconds that the project gives its handlers when it is told to end
 MEBIBYTE = 1024 * 1024
+ECHO = next(handler for handler in HANDLERS if handler["name"] == "listener_raw_text")
+
+only_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says what there is")
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -126,16 +130,17 @@ def test_client_that_stops_reading_and_is_gone_leaves_nothing_behind(server: Ser
 
 
 def test_client_that_stops_reading_and_stays_is_given_up(server: Server) -> None:
-    send_timeout = 0.5
+    send_timeout = 2
 
     async def scenarios() -> None:
         async with clients(server.port, HANDLERS) as opened:
             await asyncio.to_thread(server.demand, "flood", send_timeout=send_timeout)
             await play(Client.stop_reading, opened)
-            await asyncio.to_thread(server.wait_for_blocked_sends, NAMES, 0.9 * send_timeout)
+            await asyncio.to_thread(server.wait_for_blocked_sends, NAMES, 0.5 * send_timeout)
             await asyncio.to_thread(server.settle, NAMES)
-            # Nothing was given up because the client had left: none has.
-            assert [client.name for client in opened if client.is_connected()] == NAMES
+            # Nothing was given up because the client had left. The project's own server ends connections, too.
+            still_there = [client.name for client in opened if client.is_connected()]
+            assert still_there == ([] if server.kind == "uvicorn" else NAMES)
 
     server.begin("flood to come", send_timeout=send_timeout)
     asyncio.run(scenarios())
@@ -312,7 +317,35 @@ def test_page_can_ask_why_it_was_refused(server: Server) -> None:
     assert ask(Authorization="Bearer wrong") == (401, b'{"status_code":401,"detail":"wrong token"}')
     status, content = ask(Authorization=f"Bearer {TOKEN}", Origin="https://other.example")
     assert status == 403
-    assert b"pages of this origin may not connect" in content
+    assert b"pages of 'https://other.example' may not connect" in content
+
+
+def test_refusal_is_one_line_in_the_log_and_what_there_is_not_is_none(server: Server) -> None:
+    """Browsers ask for an icon by themselves, and whoever tries doors would fill a log."""
+
+    async def scenario() -> None:
+        for handler in (ECHO, ECHO | {"name": "nothing"}):
+            with pytest.raises(InvalidStatus):
+                await handshake(server.port, handler, origin="https://other.example")
+
+    def status(method: str, path: str) -> int:
+        connection = HTTPConnection(HOST, server.port, timeout=DEADLINE)
+        try:
+            connection.request(method, path)
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    server.begin()
+    asyncio.run(scenario())
+    tried = [("GET", "/favicon.ico"), ("GET", "/schema"), ("GET", "/ws/nothing"), ("GET", "/ws/listener-raw-text")]
+    assert [status(*it) for it in [*tried, ("POST", "/ws")]] == [404, 404, 404, 405, 405]
+    server.settle([])  # by then, all is logged
+    assert [line.partition(" refused at ")[2] for line in server.log().splitlines() if " refused at " in line] == [
+        "/ws/listener-raw-text: pages of 'https://other.example' may not connect",
+        "/ws/nothing: Not Found",
+    ]
+    assert_failed(server)
 
 
 # What one client may take --------------------------------------------------------------------------------------------
@@ -360,6 +393,95 @@ def test_client_that_is_one_too_many_is_closed_and_takes_the_next_free_place(ser
     asyncio.run(scenario())
     server.settle(NAMES * 3)
     assert_failed(server)
+
+
+@only_linux
+@pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+@pytest.mark.parametrize(("demand", "limits"), [("flood", {}), ("silence", {"idle_timeout": 0.2})])
+def test_connection_of_a_client_that_does_not_read_goes_and_counts_until_then(
+    server: Server, demand: str, limits: dict[str, float]
+) -> None:
+    """Whether the server waits for it to read what is sent, or to answer a close."""
+    most = 4
+
+    async def come_in(stack: AsyncExitStack) -> None:
+        """Have one more client in, as soon as it is let in, which then reads nothing any more."""
+        while True:
+            client = await stack.enter_async_context(connected(server.port, ECHO))
+            try:
+                await client.send("hello")
+                await client.connection.recv()
+            except ConnectionClosed:  # there are as many as there may be
+                await asyncio.sleep(0.01)
+            else:
+                return await client.stop_reading()
+
+    async def scenario() -> None:
+        async with AsyncExitStack() as stack, asyncio.timeout(DEADLINE):
+            for _ in range(3 * most):
+                await come_in(stack)
+                assert 0 < server.connections() <= most
+            await asyncio.to_thread(wait_until, lambda: "connected" * server.connections(), server.log)
+
+    server.begin(demand, send_timeout=0.5, max_connections=most, **limits)
+    asyncio.run(scenario())
+    server.settle()
+    assert_failed(server)
+
+
+@only_linux
+@pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+def test_pings_of_a_client_that_does_not_read_pile_up_nowhere(server: Server) -> None:
+    async def scenario() -> None:
+        async with clients(server.port, HANDLERS[:1]) as opened:
+            await play(Client.ping_for_good, opened)
+
+    server.begin(send_timeout=2)
+    before = server.memory()
+    asyncio.run(scenario())
+    assert server.memory() - before < 20 * MEBIBYTE
+    server.settle()
+    assert_failed(server)
+
+
+def test_compression_is_not_accepted(generated_server: Server) -> None:
+    """A kilobyte that becomes a megabyte would be in memory before any limit is looked at."""
+
+    async def scenario() -> None:
+        async with handshake(generated_server.port, ECHO, compression="deflate") as connection:
+            assert connection.request
+            assert connection.response
+            assert "permessage-deflate" in connection.request.headers["Sec-WebSocket-Extensions"]
+            assert "Sec-WebSocket-Extensions" not in connection.response.headers
+            await Client(ECHO, connection).exchange()
+
+    asyncio.run(scenario())
+
+
+def test_message_in_any_number_of_fragments_ends_the_connection(generated_server: Server) -> None:
+    def fragments() -> Iterator[str]:
+        for _ in range(20_000):
+            yield ""
+
+    async def scenario() -> None:
+        async with handshake(generated_server.port, ECHO) as connection:
+            with pytest.raises(ConnectionClosed):
+                await connection.send(fragments())
+            assert (connection.close_code, generated_server.failures()) == (1006, [])
+
+    asyncio.run(scenario())
+
+
+def test_handshake_with_headers_that_are_too_large_is_answered(generated_server: Server) -> None:
+    """Else the connection would stay, and fail the shutdown."""
+
+    async def scenario(headers: dict[str, str]) -> None:
+        with pytest.raises(InvalidStatus) as refused:
+            await handshake(generated_server.port, ECHO, additional_headers=headers)
+        assert refused.value.response.status_code == 431
+
+    asyncio.run(scenario({"X": "x" * 9000}))
+    asyncio.run(scenario({f"X-{number}": "" for number in range(200)}))
 
 
 # What a service may do -----------------------------------------------------------------------------------------------

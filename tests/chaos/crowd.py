@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from brokers import Broker
 from projects import HANDLERS
@@ -15,7 +16,7 @@ from serving.server import DEADLINE, Server, serve
 
 from .visits import VISITS, Visitor
 
-SETTINGS = {"ws_ping_interval": 2, "ws_ping_timeout": 2}
+SETTINGS: dict[str, Any] = {"ws_ping_interval": 2, "ws_ping_timeout": 2}
 """Of uvicorn: for a client that has fallen silent to be noticed in time."""
 SEND_TIMEOUT = 1.0
 SHARED = [handler for handler in HANDLERS if handler.get("events") == "channel"]

@@ -150,6 +150,17 @@ class Client:
             for _ in range(24):
                 await self.send("hello")
 
+    async def ping_for_good(self) -> None:
+        """Read nothing any more, and have the server answer a megabyte of pings at a time, until it has had enough."""
+        transport = self.connection.transport
+        transport.pause_reading()
+        masked = 0x80
+        ping = struct.pack("!BBI", 0x80 | Opcode.PING, masked | 125, 0) + bytes(125)
+        while not transport.is_closing():
+            if not transport.get_write_buffer_size():
+                transport.write(ping * 8000)
+            await asyncio.sleep(0.001)
+
     async def end_the_stream(self) -> None:
         """Leave without a close frame, as a process that ends does."""
         self.connection.transport.abort()

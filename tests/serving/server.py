@@ -184,6 +184,13 @@ class Server:
                 continue  # it has ended meanwhile
         return pages * resource.getpagesize()
 
+    def connections(self) -> int:
+        """Return how many connections to the server the system holds for it, whether it still has a file for them."""
+        ended = {"06", "0A"}  # waits for stray packets only; listens
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        local_and_state = ((line.split()[1], line.split()[3]) for line in lines)
+        return sum(local.endswith(f":{self.port:04X}") and state not in ended for local, state in local_and_state)
+
     def last_counts(self) -> Counts:
         """Return the counts that the process wrote down when it ended."""
         counts: Counts = json.loads(self.output.with_suffix(".json").read_text())
@@ -200,7 +207,12 @@ class Server:
 
 @contextmanager
 def serve(
-    kind: str, project: Path, output: Path, broker: str = "memory://", **settings: float
+    kind: str,
+    project: Path,
+    output: Path,
+    broker: str = "memory://",
+    python: str | Path = sys.executable,
+    **settings: float,
 ) -> Generator[Server, None, None]:
     """Serve the project of all handlers, on a free port, until the block ends; uvicorn with other settings, if any."""
     port = free_port()
@@ -217,7 +229,7 @@ def serve(
     with (
         output.open("wb") as stream,
         subprocess.Popen(
-            [sys.executable, "-m", *COMMANDS[kind].format(port=port).split()],
+            [python, "-m", *COMMANDS[kind].format(port=port).split()],
             cwd=project,
             env=environ,
             stdin=subprocess.DEVNULL,

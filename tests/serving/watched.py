@@ -197,6 +197,7 @@ settings: Any = app.state["settings"]
 channels: Any = app.plugins.get(importlib.import_module(f"{PACKAGE}.channels").Channels)
 publish_error: Any = importlib.import_module(f"{PACKAGE}.channels").PublishError
 socket_class: Any = importlib.import_module(f"{PACKAGE}.ws.socket").ClientSocket
+protocol_class: Any = importlib.import_module(f"{PACKAGE}.server").ClientProtocol
 watches = {
     it.name: Watch(it.name)
     for it in pkgutil.iter_modules(importlib.import_module(f"{PACKAGE}.ws").__path__)
@@ -236,6 +237,7 @@ async def put_demand(name: FromQuery[str], limits: FromQuery[str]) -> None:
     global demand  # noqa: PLW0603
     demand = name
     app.state["settings"] = replace(settings, **json.loads(limits))
+    protocol_class.send_timeout = app.state["settings"].send_timeout
     for watch in watches.values():
         watch.longest_send = 0
         watch.service.interval = NEVER if name == "silence" else INTERVAL
