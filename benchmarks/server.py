@@ -90,10 +90,9 @@ def shared_path_and_app(label: str, form: Form) -> tuple[str, App]:
     package = f"{PACKAGE}.ws.{handler['name']}"
     event_class = getattr(importlib.import_module(f"{package}.service"), f"{class_name(handler)}Event", None)
     app = importlib.import_module(f"{PACKAGE}.app").app
-    channels = app.plugins.get(importlib.import_module(f"{PACKAGE}.channels").Channels)
 
     async def publish(text: str) -> None:
-        service = await importlib.import_module(f"{package}.dependencies").provide_service(app.state, channels)
+        service = await importlib.import_module(f"{package}.dependencies").provide_service(app.state)
         event: Any = text if form.is_text else text.encode()
         if event_class:
             event = event_class(text=text, at=datetime.now(UTC))

@@ -27,7 +27,8 @@ FIRST = {
     SETTINGS: "tests/test_settings.py",
     GUARDS: "tests/ws/test_guards.py",
     HANDSHAKE: "tests/ws/test_handshake.py",
-    ROUTER: "tests/ws/test_handshake.py",
+    ROUTER: "tests/ws/test_services.py",
+    DEPENDENCIES: "tests/ws/test_services.py",
 }
 """The tests that had better come first, because of what is broken; else those of the handler."""
 
@@ -121,11 +122,50 @@ MUTANTS = (
         r"\1self.\2 = type(self).\2 = getattr(type(self), '\2', 0) + 1",
         lambda handler: not (_pushes(handler) and _shared(handler)),
     ),
+    # What becomes of services
+    Mutant(
+        "service made for each connection",
+        DEPENDENCIES,
+        r"(service: \w+ =) (state\[.*\])",
+        r"\1 __import__('copy').deepcopy(\2)",
+    ),
+    Mutant(
+        "service made for each connection, and thrown away",
+        DEPENDENCIES,
+        r"^( *)service: (\w+) = state\[.*\]\n",
+        r"\g<0>\1\2(*(getattr(service, name) for name in ['_publish'] if hasattr(service, name)))\n",
+    ),
     Mutant(
         "service shared between applications",
         DEPENDENCIES,
-        r"^( *)service: \w+ = state\.setdefault\(\n *\"\w+\",\n *(\w+\(\w*\)),\n *\)",
-        r"\1service = globals().setdefault('service', \2)",
+        r"(app\.state\[.*\] =) service",
+        r"\1 globals().setdefault('shared', service)",
+    ),
+    Mutant(
+        "service never closed",
+        DEPENDENCIES,
+        r"^( *)async with (service\.running\(\)):",
+        r"\1running = \2\n\1await running.__aenter__()\n\1if True:",
+    ),
+    Mutant(
+        "service closed before the handlers have ended",
+        ROUTER,
+        r"(.* as services:\n)((?: *await services\..*\n)+ *#.*\n)( *services\.push_async_callback\(.*\n)",
+        r"\1\3\2",
+    ),
+    Mutant("shutdown does not wait", ROUTER, r"^ *services\.push_async_callback\(.*\n", ""),
+    Mutant(
+        "application starts without a service that does not",
+        ROUTER,
+        r"^( *)(await services\.enter_async_context\(.*)",
+        r"\1with __import__('contextlib').suppress(Exception):\n\1    \2",
+    ),
+    Mutant(
+        "channels begin after the services, and end before them",
+        CHANNELS,
+        r"^ *app_config\.lifespan\.(remove|insert)\(.*\n",
+        "",
+        _shared,
     ),
     Mutant("generator of events left open", HANDLER, AS_EVENTS, r"nullcontext(\1)", _duplex),
     Mutant("generator of events left open", DEPENDENCIES, AS_EVENTS, r"nullcontext(\1)", _pushes),
@@ -219,7 +259,6 @@ MUTANTS = (
     ),
     Mutant("a client that stopped reading is kept", SOCKET, r"if patience <= 0:", "if False:"),
     Mutant("nothing is looked after", SOCKET, r"^        _look_after\(.*\n", ""),
-    Mutant("shutdown does not wait", APP, r"^ *on_shutdown=\[wait_for_handlers\],\n", ""),
     # What the document says, and to whom
     Mutant("handler not described", HANDLER, r"^ *opt ?=.*\n", ""),
     Mutant("replies not described", DOCUMENTED, r"^    replies=\{(.*|\n(        .*\n)+    )\},\n", "", _receives),

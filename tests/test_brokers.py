@@ -406,7 +406,7 @@ def test_route_and_job_of_the_readme_publish(template: Path, tmp_path: Path, han
     imports, _, _ = route.partition("\n\n\n")
     (event,) = re.findall(r"^    event = (.*)$", route, re.MULTILINE) or ['b"hello"']
     script = (
-        f"{imports}\nimport asyncio\nfrom desk.app import app\nfrom desk.channels import Channels\n"
+        f"{imports}\nimport asyncio\nfrom desk.app import app\n"
         f"async def main():\n    event = {event}\n    async with app.lifespan():\n"
         + textwrap.indent(job, " " * 8)
         + "asyncio.run(main())\n"

@@ -33,6 +33,7 @@ SHARED = {
     "tests/ws/session.py",
     "tests/ws/test_handshake.py",
     "tests/ws/test_limits.py",
+    "tests/ws/test_services.py",
 }
 OF_A_GUARDED_PROJECT = {
     "src/{package}/ws/guards.py",

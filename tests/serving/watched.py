@@ -266,6 +266,12 @@ async def publish_for_good() -> None:
         await asyncio.sleep(INTERVAL)
 
 
+def watch_services() -> None:
+    """Put services that are watched in the place of those that the application has made when it started."""
+    for name, watch in watches.items():
+        app.state[f"{name}_service"] = watch.service
+
+
 def begin_to_publish() -> None:
     """Begin when the application does."""
     running.append(asyncio.create_task(publish_for_good()))
@@ -281,11 +287,9 @@ def report() -> None:
     Path(os.environ["REPORT"]).write_text(json.dumps(counts()))
 
 
-for name, watch in watches.items():
-    app.state[f"{name}_service"] = watch.service
 app.register(get_counts)
 app.register(put_demand)
-app.on_startup.append(begin_to_publish)
+app.on_startup += [watch_services, begin_to_publish]
 app.on_shutdown.insert(0, end_to_publish)
 note_sends()
 
