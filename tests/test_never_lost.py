@@ -75,7 +75,7 @@ def parses(content: bytes) -> bool:
 def rendered(content: bytes) -> Files:
     """Return what the files of a state are, as long as nobody edits them."""
     state = yaml.safe_load(content)
-    return Rendering(guide(template_of(state)), state).render()
+    return Rendering(guide(template_of(Path(), state)), state).render()
 
 
 def flags(answers: Handler) -> list[str]:
@@ -313,7 +313,7 @@ class Histories(RuleBasedStateMachine):
         event(f"{arguments[0]}: {'refused' if step.refused else 'conflict' if ran.code else 'done'}")
         step.check()
         state = load_state(self.root)
-        check_state(state, guide(template_of(state)))
+        check_state(state, guide(template_of(self.root, state)))
         again = command(self.root, *arguments)
         assert Moment.of(self.root) == after
         assert again.code == ran.code or after.conflicts

@@ -133,12 +133,13 @@ def test_project_of_the_wheel_is_updated_by_both_tools_from_the_released_reposit
     commit(released, "A fix")
     run("git", "tag", later, cwd=released)
 
+    settings = tmp_path / "gitconfig"
+    settings.write_text(f'[url "{released}"]\n\tinsteadOf = {ADDRESS}\n')
     environment = {
         "PYTHONPATH": "",
         "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"url.{released}.insteadOf",
-        "GIT_CONFIG_VALUE_0": ADDRESS,
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "GIT_CONFIG_GLOBAL": str(settings),
     }
     ours = installed / "ws-scaffold"
     for name in ("theirs", "ours"):

@@ -678,7 +678,7 @@ def test_template_that_needs_a_later_command_is_refused_with_the_way_out(
 
 def test_project_of_no_repository_and_without_git(command: Command, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The version must be here already: only git can fetch one."""
-    releases.fetched(yaml.safe_load((old / ".copier-answers.yml").read_text())["_src_path"], "v0.0.3")
+    releases.fetched(yaml.safe_load((old / ".copier-answers.yml").read_text())["_src_path"], "v0.0.3", old)
     monkeypatch.setenv("PATH", "")
     assert command("update", "--to", "v0.0.3")[0] == 0
     assert "# Mended" in (old / CHAT).read_text()

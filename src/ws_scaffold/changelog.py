@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ws_scaffold.paths import inside
 from ws_scaffold.releases import rank
 
 FILE = "CHANGELOG.md"
@@ -21,8 +22,8 @@ class News:
 def news(template: Path, old: str, new: str) -> list[News]:
     """Return what all versions after the old one bring, up to the new one, the latest first; nothing without a log."""
     try:
-        text = (template / FILE).read_text(encoding="utf-8")
-    except OSError:
+        text = inside(template, template / FILE).read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
         return []
     first, last = rank(old), rank(new)
     found: list[News] = []

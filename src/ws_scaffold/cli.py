@@ -31,7 +31,7 @@ DONE, COULD_NOT, NEWER = 0, 1, 2
 
 def _open(root: Path, own: Template) -> Rendering:
     state = load_state(root)
-    folder = template_of(state)
+    folder = template_of(root, state)
     template = own if folder == own.root else Template(folder)
     check_state(state, template)
     return Rendering(template, state)
@@ -50,7 +50,7 @@ CHANGES: dict[tuple[str, str | None], Callable[[Rendering, argparse.Namespace], 
     ("rename", "handler"): lambda project, options: operations.rename_handler(project, options.name, options.new_name),
     ("remove", "handler"): lambda project, options: operations.remove_handler(project, options.name),
     ("update", None): lambda project, options: operations.update(
-        project, options.to, arguments.data(options), arguments.ask(options)
+        options.root, project, options.to, arguments.data(options), arguments.ask(options)
     ),
 }
 """What each command does to the state of a project that is there."""
@@ -61,6 +61,7 @@ def _change(options: argparse.Namespace, root: Path) -> Change:
     if options.noun == "project" and options.command == "new":
         own: Template = options.own
         return operations.new_project(own, options.name, arguments.given(options, own), arguments.ask(options))
+    options.root = root
     return CHANGES[options.command, options.noun](_open(root, options.own), options)
 
 
@@ -168,7 +169,8 @@ def _advise(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    found = operations.standing(_open(find_root(options.folder.resolve()), options.own).state)
+    root = find_root(options.folder.resolve())
+    found = operations.standing(root, _open(root, options.own).state)
     if options.as_json:
         _print_json(dataclasses.asdict(found))
         return NEWER if found.newer else DONE

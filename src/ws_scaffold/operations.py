@@ -182,14 +182,14 @@ def remove_handler(project: Rendering, name: str) -> Change:
     return Change(project, _with(project, entries), ["remove", "handler", spelled(name)])
 
 
-def update(project: Rendering, to: str | None, given: Answers, ask: Ask | None) -> Change:
+def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: Ask | None) -> Change:
     """Bring a project to another version of the template; it may be of that version already.
 
     Only what no answer is known to is asked.
     """
     source, old = project.state["_src_path"], _version(project.state)
-    newest = releases.Newest(to) if to else releases.newest(source)
-    new, folder = releases.described(source, newest.version or "HEAD")
+    newest = releases.Newest(to) if to else releases.newest(source, root)
+    new, folder = releases.described(source, newest.version or "HEAD", root)
     if new == old:
         return Change(project, project, ["update", "--to", new], note=newest.note)
     ranks = releases.rank(old), releases.rank(new)
@@ -239,7 +239,7 @@ class Standing:
     note: str
 
 
-def standing(state: State) -> Standing:
+def standing(root: Path, state: State) -> Standing:
     """Return how a project stands to the versions of its template.
 
     Raises:
@@ -247,8 +247,8 @@ def standing(state: State) -> Standing:
     """
     old = _version(state)
     source = state["_src_path"]
-    newest, note = releases.newest(source)
+    newest, note = releases.newest(source, root)
     if newest is None:
-        newest, _ = releases.described(source, "HEAD")
+        newest, _ = releases.described(source, "HEAD", root)
     ranks = releases.rank(old), releases.rank(newest)
     return Standing(old, newest, ranks[0] < ranks[1] if ranks[0] and ranks[1] else old != newest, note)

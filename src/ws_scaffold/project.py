@@ -118,7 +118,7 @@ def locked(root: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def template_of(state: State) -> Path:
+def template_of(root: Path, state: State) -> Path:
     """Return where the version of the template is that a project was made with; fetch it if need be, once.
 
     Raises:
@@ -126,7 +126,7 @@ def template_of(state: State) -> Path:
     """
     source, commit = state["_src_path"], state.get("_commit")
     if commit is None:
-        folder = Path(source).expanduser()
+        folder = releases.folder_of(source, root)
         if (folder / "copier.yml").is_file():
             return folder
         raise ScaffoldError(
@@ -134,4 +134,4 @@ def template_of(state: State) -> Path:
         )
     if not releases.is_reference(commit):
         raise _refused(f'has a "_commit" that cannot be one: "{commit}"')
-    return releases.fetched(source, commit)
+    return releases.fetched(source, commit, root)

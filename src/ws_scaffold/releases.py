@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from ws_scaffold import __version__
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.git import git
 from ws_scaffold.paths import cache_folder, own_template
+from ws_scaffold.render import ANSWERS_FILE
 
 SOURCE = "gh:org/ws-scaffold"
 """Where a project that this command makes gets its updates from."""
@@ -21,6 +23,9 @@ OWN = f"v{__version__}"
 
 SHORTCUTS = {"gh:": "https://github.com/", "gl:": "https://gitlab.com/"}
 REFERENCE = re.compile(r"[A-Za-z0-9][\w.+/-]*")
+TEMPLATES = "templates"
+ANSWER_SECONDS = 60
+"""How long a host may take to say which versions there are."""
 BETWEEN_TAGS = re.compile(r"(.+)-([0-9]+)-g[0-9a-f]+")
 
 Rank = tuple[object, int]
@@ -39,11 +44,28 @@ def rank(version: str) -> Rank | None:
         return None
 
 
-def _address(source: str) -> str:
+def _address(source: str, root: Path) -> str:
+    """Return what git calls a source: a project's own way to a folder begins at the project."""
     for shortcut, host in SHORTCUTS.items():
         if source.startswith(shortcut):
             return f"{host}{source.removeprefix(shortcut).removesuffix('.git')}.git"
-    return str(Path(source).expanduser()) if source.startswith("~") else source.removeprefix("git+")
+    address = source.removeprefix("git+")
+    is_path = Path(address).is_absolute() or ":" not in address.partition("/")[0]
+    return str(folder_of(address, root)) if is_path else address
+
+
+def folder_of(source: str, root: Path) -> Path:
+    """Return the folder that a source is, where it is one: a relative one is relative to the project.
+
+    Raises:
+        ScaffoldError: it begins with the home of somebody who has none.
+    """
+    try:
+        return (root / Path(source).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError):
+        raise ScaffoldError(
+            f"The template's source {source} is no folder that there can be.", f"correct _src_path in {ANSWERS_FILE}"
+        ) from None
 
 
 class Newest(NamedTuple):
@@ -55,8 +77,8 @@ class Newest(NamedTuple):
     """What keeps it from being certain."""
 
 
-def newest(source: str) -> Newest:
-    """Return the newest release of a template, prereleases left out.
+def newest(source: str, root: Path) -> Newest:
+    """Return the newest release of a project's template, prereleases left out.
 
     Of our own source, the version that this package ships is one, whether the source can be reached or not.
 
@@ -65,10 +87,13 @@ def newest(source: str) -> Newest:
     """
     own = [OWN] if source == SOURCE else []
     note = ""
+    address, folder = _address(source, root), cache_folder(TEMPLATES)
     try:
         listed = git(
-            *("ls-remote", "--tags", "--refs", "--", _address(source)),
+            *("ls-remote", "--tags", "--refs", "--", address),
+            folder=folder,
             otherwise=f"The versions of the template cannot be listed at {source}",
+            seconds=ANSWER_SECONDS,
         )
     except ScaffoldError:
         if not own:
@@ -88,23 +113,23 @@ def is_reference(commit: object) -> bool:
     return isinstance(commit, str) and REFERENCE.fullmatch(commit) is not None
 
 
-def fetched(source: str, reference: str) -> Path:
-    """Return where a version of the template is: a tag, a branch or a commit; fetch it if need be, once.
+def fetched(source: str, reference: str, root: Path) -> Path:
+    """Return where a version of a project's template is: a tag, a branch or a commit; fetch it if need be, once.
 
     Raises:
         ScaffoldError: it cannot be had.
     """
     if source == SOURCE and reference == OWN:
         return own_template()
-    key = hashlib.sha256(f"{source}\n{reference}".encode()).hexdigest()[:32]
-    cached = cache_folder() / "templates" / key
-    if not cached.is_dir():
-        _fetch(source, reference, cached)
+    cached = _cached(source, reference, root)
+    if not _is_whole(cached):
+        with _cloned(source, reference, root) as clone:
+            _keep(clone, cached)
     return cached
 
 
-def described(source: str, reference: str) -> tuple[str, Path]:
-    """Return a version of the template by the name that a project keeps of it, and where it is.
+def described(source: str, reference: str, root: Path) -> tuple[str, Path]:
+    """Return a version of a project's template by the name that a project keeps of it, and where it is.
 
     The name is what git describes it as. A branch may have moved since it was last fetched: it is fetched again.
 
@@ -114,35 +139,90 @@ def described(source: str, reference: str) -> tuple[str, Path]:
     if source == SOURCE and reference == OWN:
         return OWN, own_template()
     if rank(reference) and BETWEEN_TAGS.fullmatch(reference) is None:
-        return reference, fetched(source, reference)
-    passing = cache_folder() / "templates" / f"passing.{os.getpid()}"
-    _fetch(source, reference, passing)
-    try:
+        return reference, fetched(source, reference, root)
+    with _cloned(source, reference, root) as clone:
         name = git(
-            *("-C", str(passing), "describe", "--tags", "--always"),
+            *("describe", "--tags", "--always"),
+            folder=clone,
             otherwise=f"Version {reference} of the template cannot be described",
         ).strip()
-    finally:
-        import shutil  # noqa: PLC0415 - it takes long to import
+        cached = _cached(source, name, root)
+        if not _is_whole(cached):
+            _keep(clone, cached)
+    return name, cached
 
-        shutil.rmtree(passing, ignore_errors=True)
-    return name, fetched(source, name)
+
+def _cached(source: str, reference: str, root: Path) -> Path:
+    key = hashlib.sha256(f"{_address(source, root)}\n{reference}".encode()).hexdigest()[:32]
+    return cache_folder(TEMPLATES) / key
 
 
-def _fetch(source: str, reference: str, target: Path) -> None:
-    import shutil  # noqa: PLC0415 - it takes long to import, and a version is fetched once
+def _files_of(cached: Path) -> Path:
+    """Return where it is written down what a version consists of."""
+    return cached.with_name(f"{cached.name}.files")
+
+
+def _listed(folder: Path) -> str:
+    """Return the names and sizes of all files below a folder."""
+    lines: list[str] = []
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(parent, name)  # noqa: PTH118 - this runs for every file, at every start
+            lines.append(f"{os.lstat(path).st_size} {os.path.relpath(path, folder)!r}\n")
+    return "".join(lines)
+
+
+def _is_whole(cached: Path) -> bool:
+    """Whether a version is there as it was fetched: what cleans caches, or a full disk, leaves a part of it."""
+    try:
+        listed = _files_of(cached).read_text(encoding="utf-8")
+        return bool(listed) and listed == _listed(cached)
+    except (OSError, ValueError):
+        return False
+
+
+@contextlib.contextmanager
+def _cloned(source: str, reference: str, root: Path) -> Iterator[Path]:
+    """Give a clone in which a version is checked out, for as long as the block runs."""
+    import tempfile  # noqa: PLC0415 - it takes long to import, and a version is fetched once
 
     otherwise = f"Version {reference} of the template cannot be fetched from {source}"
     run = partial(git, otherwise=otherwise, hint="connect and try again, or take a version that can be reached")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+    address, folder = _address(source, root), cache_folder(TEMPLATES)
+    clone = Path(tempfile.mkdtemp(prefix="passing.", dir=folder))
     try:
-        run("clone", "--quiet", "--no-checkout", "--", _address(source), str(unfinished))
-        run("-C", str(unfinished), "checkout", "--quiet", "--detach", _commit(unfinished, reference, otherwise))
-        with contextlib.suppress(OSError):  # another command was faster
-            unfinished.rename(target)
+        options = ("--quiet", "--no-checkout", "--origin", "origin", "--template=")
+        run("clone", *options, "--", address, str(clone), folder=folder)
+        run("checkout", "--quiet", "--detach", _commit(clone, reference, otherwise), folder=clone)
+        yield clone
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _remove(clone)
+
+
+def _keep(clone: Path, cached: Path) -> None:
+    """Keep what is checked out in a clone, in the place of what is left of an earlier one."""
+    _remove(clone / ".git")
+    listed = _listed(clone)
+    if cached.exists():
+        damaged = clone.with_name(f"{clone.name}.damaged")
+        with contextlib.suppress(OSError):  # another command was faster
+            cached.rename(damaged)
+        _remove(damaged)
+    with contextlib.suppress(OSError):  # the same
+        clone.rename(cached)
+    _files_of(cached).write_text(listed, encoding="utf-8")
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, and what may not be written to: so git leaves its objects, and so they would stay on Windows."""
+    import shutil  # noqa: PLC0415 - it takes long to import
+
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(0o600)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _commit(clone: Path, reference: str, otherwise: str) -> str:
@@ -150,6 +230,6 @@ def _commit(clone: Path, reference: str, otherwise: str) -> str:
     for name in (reference, f"origin/{reference}"):
         with contextlib.suppress(ScaffoldError):
             return git(
-                *("-C", str(clone), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"), otherwise=otherwise
+                *("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"), folder=clone, otherwise=otherwise
             ).strip()
     raise ScaffoldError(f"{otherwise}: there is none of that name.", "git ls-remote lists the versions there are")

@@ -8,7 +8,9 @@ from functools import cached_property, partial
 from pathlib import PurePosixPath
 from typing import Any
 
+from ws_scaffold.paths import inside
 from ws_scaffold.template import Answers, Template
+from ws_scaffold.tree import CACHES
 
 ANSWERS_FILE = ".copier-answers.yml"
 """Where a project keeps its state."""
@@ -60,9 +62,9 @@ class _Source:
 
 
 def _sources(template: Template) -> Iterator[_Source]:
-    top = template.root / template.settings["_subdirectory"]
+    top = inside(template.root, template.root / template.settings["_subdirectory"])
     for folder, folders, names in os.walk(top):
-        folders.sort()
+        folders[:] = sorted(set(folders) - CACHES)  # pip compiles what it installs, our template too
         for name in sorted(names):
             absolute = os.path.join(folder, name)  # noqa: PTH118 - this runs for every file, at every start
             relative = PurePosixPath(os.path.relpath(absolute, top).replace(os.sep, "/"))
@@ -71,7 +73,7 @@ def _sources(template: Template) -> Iterator[_Source]:
                 os.path.relpath(absolute, template.root).replace(os.sep, "/"),
                 YIELD.sub(r"\3", str(relative)),
                 (found[1], found[2]) if found else None,
-                os.access(absolute, os.X_OK),
+                bool(os.stat(absolute).st_mode & 0o111),  # noqa: PTH116 - the same
             )
 
 
@@ -150,4 +152,4 @@ class Rendering:
     def _content(self, source: _Source, context: Answers) -> bytes:
         if source.path.endswith(SUFFIX):
             return self.template.jinja.get_template(source.name).render(context).encode()
-        return (self.template.root / source.name).read_bytes()
+        return inside(self.template.root, self.template.root / source.name).read_bytes()

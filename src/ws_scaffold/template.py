@@ -4,6 +4,8 @@ Importing Copier takes a second, so this reads the same file with the same Jinja
 hold the two to the same answers and the same bytes.
 """
 
+import contextlib
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -13,17 +15,42 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import jinja2.bccache
 import jinja2.sandbox
 import yaml
 
+from ws_scaffold import __version__
 from ws_scaffold.errors import ScaffoldError, UsageError
-from ws_scaffold.paths import cache_folder
+from ws_scaffold.paths import OWNER_ONLY, cache_folder, inside
 
 Answers = dict[str, Any]
 
 TRUE = frozenset({"y", "yes", "t", "true", "on", "1"})
 NEEDED = frozenset({"_envops", "_subdirectory", "guide", "interfaces", "project", "websockets"})
 """What the rest of this package relies on in `copier.yml`."""
+
+OTHER_VERSION = "take another version of the template"
+
+UNDEFINED = {"jinja2.StrictUndefined": jinja2.StrictUndefined, "jinja2.Undefined": jinja2.Undefined}
+
+
+def _is_delimiter(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+ENVIRONMENT_OPTIONS: Mapping[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(
+        (f"{what}_{end}_string" for what in ("block", "variable", "comment") for end in ("start", "end")), _is_delimiter
+    ),
+    **dict.fromkeys(("line_statement_prefix", "line_comment_prefix"), _is_delimiter),
+    **dict.fromkeys(("trim_blocks", "lstrip_blocks", "keep_trailing_newline"), _is_flag),
+    "undefined": lambda value: isinstance(value, str) and value in UNDEFINED,
+}
+"""The options of Jinja that a template may set, and what their values may be."""
 
 METHODS = frozenset(dir(dict))
 EXPRESSION = "expression: "
@@ -65,13 +92,60 @@ def _expression(name: str) -> str | None:
     return name.removeprefix(EXPRESSION) if name.startswith(EXPRESSION) else None
 
 
-def _bytecode_cache() -> jinja2.BytecodeCache | None:
-    folder = cache_folder() / "compiled"
+class _BytecodeCache(jinja2.FileSystemBytecodeCache):
+    """Jinja's own, which is done without where it cannot be read or written."""
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Take what is there, if anything is."""
+        with contextlib.suppress(OSError):
+            super().load_bytecode(bucket)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Keep what was compiled, if that is possible."""
+        with contextlib.suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _bytecode_cache(root: Path, options: Mapping[str, Any]) -> jinja2.BytecodeCache | None:
+    """Return what keeps compiled templates of one version: Jinja asks only for their text, not how it was read."""
+    read = json.dumps([__version__, jinja2.__version__, str(root.resolve()), options], sort_keys=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # then everything is compiled, at every start
+        folder = cache_folder("compiled") / hashlib.sha256(read.encode()).hexdigest()[:32]
+        folder.mkdir(OWNER_ONLY, exist_ok=True)
+    except (OSError, ScaffoldError):  # then everything is compiled, at every start
         return None
-    return jinja2.FileSystemBytecodeCache(str(folder))
+    return _BytecodeCache(str(folder))
+
+
+class _Loader(jinja2.FileSystemLoader):
+    """Jinja's own, which follows no link out of the template."""
+
+    def get_source(self, environment: jinja2.Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
+        """Return what Jinja's own does.
+
+        Raises:
+            ScaffoldError: a link leads out of the template.
+        """
+        found = super().get_source(environment, template)
+        inside(Path(self.searchpath[0]), Path(found[1]))
+        return found
+
+
+def _environment_options(root: Path, options: Any) -> dict[str, Any]:
+    """Return how a template wants to be read: Jinja takes more options than these, and imports what some of them name.
+
+    Raises:
+        ScaffoldError: there is one that Copier refuses as well.
+    """
+    if not isinstance(options, dict):
+        raise ScaffoldError(f"The template at {root} is refused: its _envops is no mapping.", OTHER_VERSION)
+    for name, value in options.items():
+        known = ENVIRONMENT_OPTIONS.get(name)
+        if known is None or not known(value):
+            raise ScaffoldError(
+                f'The template at {root} is refused: its _envops has a "{name}" that is none.', OTHER_VERSION
+            )
+    return options
 
 
 @dataclass(frozen=True)
@@ -169,7 +243,7 @@ class Template:
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            content = load_yaml((root / "copier.yml").read_bytes())
+            content = load_yaml(inside(root, root / "copier.yml").read_bytes())
         except FileNotFoundError:
             raise ScaffoldError(f"{root} holds no template: there is no copier.yml.") from None
         if not isinstance(content, dict) or not content.keys() >= NEEDED:
@@ -181,11 +255,10 @@ class Template:
     @cached_property
     def jinja(self) -> jinja2.Environment:
         """The environment that Copier would use."""
-        options = {"cache_size": -1, **self.settings["_envops"]}
-        if "undefined" in options:
-            options["undefined"] = getattr(jinja2, options["undefined"].rpartition(".")[2])
-        loader = jinja2.ChoiceLoader([jinja2.FunctionLoader(_expression), jinja2.FileSystemLoader(self.root)])
-        environment = _Sandbox(loader=loader, bytecode_cache=_bytecode_cache(), **options)
+        said = _environment_options(self.root, self.settings["_envops"])
+        options = {**said, "undefined": UNDEFINED[said["undefined"]]} if "undefined" in said else said
+        loader = jinja2.ChoiceLoader([jinja2.FunctionLoader(_expression), _Loader(self.root)])
+        environment = _Sandbox(loader=loader, bytecode_cache=_bytecode_cache(self.root, said), cache_size=-1, **options)
         # Of the filters that Copier adds, those that our templates use; all of them take long to import.
         environment.filters |= {
             "regex_replace": _regex_replace,
