@@ -14,8 +14,9 @@ import pytest
 
 from projects import commit, copy_of_the_working_tree, run
 from trees import Tree, command, tree
-from ws_scaffold.journal import JOURNAL
+from ws_scaffold.journal import interrupted
 from ws_scaffold.project import load_state
+from ws_scaffold.tree import Tree as Files
 
 WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
 """What the interpreter says it is about to do, of all that changes what is on disk."""
@@ -52,18 +53,18 @@ def two_versions(folder: Path) -> Path:
 
 
 class Assassin:
-    """An audit hook that kills its own process when it is about to change a folder for the n-th time.
+    """An audit hook that kills its own process when it is about to change a folder, or a record, for the n-th time.
 
     A file that is about to be moved to its place is cut in half first: so it looks when a write is killed half-way.
     """
 
     def __init__(self, folder: Path, moment: int) -> None:
-        self._folder = str(folder)
+        self._folders = (str(folder), os.environ["XDG_STATE_HOME"])
         self._moment = moment
 
     def _is_write(self, event: str, arguments: tuple[Any, ...]) -> bool:
         path = os.fspath(arguments[0]) if event in WRITES and not isinstance(arguments[0], int) else b""
-        if not isinstance(path, str) or not path.startswith(self._folder):
+        if not isinstance(path, str) or not path.startswith(self._folders):
             return False
         match event:
             case "open":
@@ -262,4 +263,4 @@ def test_two_commands_at_once_both_happen(tmp_path: Path, fresh: Path) -> None:
         assert [ended(process) for process in processes] == [0, 0]
         assert [entry["name"] for entry in load_state(project)["handlers"]] == ["chat", "feed", "orders", "prices"]
         assert tree(project) == tree(tmp_path / "one after the other/desk")
-        assert not (project / JOURNAL).exists()
+        assert not interrupted(Files(project))

@@ -15,7 +15,7 @@ import jinja2
 
 from ws_scaffold import arguments, operations
 from ws_scaffold.errors import ScaffoldError
-from ws_scaffold.journal import apply, forget_update, interrupted, remember, resume, undoing
+from ws_scaffold.journal import apply, forget_update, interrupted, leftovers, resume, undoing
 from ws_scaffold.merge import plan, unresolved
 from ws_scaffold.operations import Change
 from ws_scaffold.paths import own_template
@@ -108,10 +108,10 @@ def _run(options: argparse.Namespace) -> Outcome:
         if change.note:
             planned = dataclasses.replace(planned, notes=(change.note, *planned.notes))
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
+        told = leftovers(tree)
         if written:
-            if options.command == "update" and planned.changes:
-                remember(tree, planned)
-            apply(tree, planned)
+            told += apply(tree, planned, undoable=options.command == "update")
+        planned = dataclasses.replace(planned, notes=(*planned.notes, *told))
         left = [] if planned.changes and not completed else unresolved(tree)
     again = _again(options, change.again)
     return Outcome(root, planned, written, again, _next(options, planned), completed, left, change.news)
@@ -123,7 +123,8 @@ def _abort(options: argparse.Namespace) -> Outcome:
     with _opened(root, options) as (tree, completed):
         planned = undoing(tree)
         if not options.dry_run:
-            apply(tree, planned)
+            told = apply(tree, planned)
+            planned = dataclasses.replace(planned, notes=(*planned.notes, *told))
             forget_update(tree)
         left = unresolved(tree)
     return Outcome(root, planned, not options.dry_run, "", "", completed, left, [])

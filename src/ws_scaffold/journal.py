@@ -4,27 +4,30 @@ And an update, undone: what it is about to change is kept beside it, until the n
 """
 
 import base64
+import contextlib
 import hashlib
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.git import head
 from ws_scaffold.plan import Action, Plan, Step
+from ws_scaffold.records import Record
 from ws_scaffold.render import ANSWERS_FILE
 from ws_scaffold.tree import OWN_FOLDER, Tree
 
-JOURNAL = ".ws-scaffold-journal"
-"""What an application still has to write. It is there only while one runs, or after one was killed."""
-
-UNDO = f"{OWN_FOLDER}/undo.json"
-"""What the last update has changed, as it was before."""
+FORMER_JOURNAL = ".ws-scaffold-journal"
+FORMER_UNDO = f"{OWN_FOLDER}/undo.json"
+"""Where version 0.1 kept the two: in the project, so that they may have come with it."""
 
 OWN_IGNORE = f"{OWN_FOLDER}/.gitignore"
 
 ABORTED = f"{OWN_FOLDER}/aborted"
 """What was edited after an update, and is no longer in its place because the update was undone."""
+
+MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
+"""What it leads to that a record is not as it was written."""
 
 
 def _digest(content: bytes | None) -> str | None:
@@ -39,65 +42,174 @@ def _unpacked(text: str | None) -> bytes | None:
     return None if text is None else base64.b64decode(text)
 
 
-def apply(tree: Tree, plan: Plan) -> None:
-    """Write a plan, all of it or, where the process is killed, so much that `resume` can complete it."""
-    todo = [
-        {
-            "action": step.action,
-            "path": step.path,
-            "before": _digest(step.before),
-            "after": _packed(step.after),
-            "mode": step.mode,
-            "link": step.link,
-        }
-        for step in plan.steps
-        if step.changes
-    ]
-    if not todo:
-        return
+@dataclass(frozen=True)
+class _Item:
+    """A step of a plan, as the journal keeps it."""
+
+    action: Action
+    path: str
+    before: str | None
+    """The digest of what was there."""
+    after: bytes | None
+    mode: int | None
+    link: str | None
+
+    @classmethod
+    def of(cls, step: Step) -> "_Item":
+        return cls(step.action, step.path, _digest(step.before), step.after, step.mode, step.link)
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> "_Item":
+        return cls(
+            Action(kept["action"]),
+            str(kept["path"]),
+            kept["before"],
+            _unpacked(kept["after"]),
+            kept["mode"],
+            kept["link"],
+        )
+
+    def kept(self) -> dict[str, Any]:
+        return {**vars(self), "after": _packed(self.after)}
+
+    def is_done(self, tree: Tree) -> bool:
+        """Whether it has been carried out, as far as one can see."""
+        done = _digest(self.after)
+        try:
+            shows = self.before != done or (self.mode is not None and self.mode == tree.mode(self.path))
+            return shows and _digest(tree.read(self.path)) == done
+        except ScaffoldError:  # it is no file any more
+            return False
+
+
+def _journal(tree: Tree) -> Record:
+    """Return what an application still has to write: it is there only while one runs, or after one was killed."""
+    return Record(tree.root, "journal", "see with git status what is half done; then the same command again")
+
+
+def _undo(tree: Tree) -> Record:
+    """Return what the last update has changed, as it was before."""
+    return Record(tree.root, "update", "bring back the files with git")
+
+
+def apply(tree: Tree, plan: Plan, *, undoable: bool = False) -> tuple[str, ...]:
+    """Write a plan, all of it or, where the process is killed, so much that `resume` can complete it.
+
+    Return what the user should know: that it could not be recorded what is needed for that, or to undo it.
+    """
+    items = [_Item.of(step) for step in plan.steps if step.changes]
+    if not items:
+        return ()
     for step in plan.steps:
         tree.at(step.path)
-    tree.write(JOURNAL, json.dumps(todo).encode())
-    resume(tree)
+    notes: list[str] = []
+    if undoable:
+        try:
+            _remember(tree, plan)
+        except ScaffoldError as error:
+            _undo(tree).delete()
+            notes.append(f"this update cannot be aborted: {_without_a_stop(error)}")
+    journal = _journal(tree)
+    try:
+        journal.write([item.kept() for item in items])
+    except ScaffoldError as error:
+        notes.append(f"had this run been killed, it could not have been completed: {_without_a_stop(error)}")
+    if any(item.path.startswith(f"{OWN_FOLDER}/") for item in items):
+        tree.write(OWN_IGNORE, b"*\n")
+    _carry_out_all(tree, items)
+    journal.delete()
+    return tuple(notes)
+
+
+def _without_a_stop(error: ScaffoldError) -> str:
+    return f"{error.message.rstrip('.')} (try: {error.hint})"
 
 
 def interrupted(tree: Tree) -> bool:
     """Whether an application was interrupted, and waits to be completed."""
-    return tree.read(JOURNAL) is not None
+    return any(item.is_done(tree) for item in _left(tree))
 
 
 def resume(tree: Tree) -> list[Step]:
     """Complete an application that was interrupted, and return its steps: none where there was none.
 
-    A file that was changed since is left as it is.
+    A file that was changed since is left as it is. A run that had not begun to write has not been.
+
+    Raises:
+        ScaffoldError: it cannot be completed; the next run is not asked to.
     """
-    for path in (JOURNAL, UNDO, OWN_IGNORE):
-        tree.forget(path)
-    journal = tree.read(JOURNAL)
-    if journal is None:
-        return []
-    done = [_carry_out(tree, item) for item in json.loads(journal)]
-    tree.delete(JOURNAL)
+    tree.forget(OWN_IGNORE)
+    items = _left(tree)
+    done: list[Step] = []
+    if any(item.is_done(tree) for item in items):
+        journal = _journal(tree)
+        for item in items:
+            if item.path == ANSWERS_FILE and _digest(tree.read(item.path)) not in {item.before, _digest(item.after)}:
+                raise journal.unusable(f"was about another {ANSWERS_FILE} than is here now")
+        try:
+            done = _carry_out_all(tree, items)
+        except ScaffoldError as error:
+            raise journal.unusable(f"cannot be completed ({error.message.partition(';')[0]})") from None
+    for item in items if not done else ():
+        with contextlib.suppress(ScaffoldError):
+            tree.forget(item.path)
+            if item.before is None and tree.read(item.path) is None and tree.link(item.path) is None:
+                tree.delete(item.path)  # its folder may be there already
+    _journal(tree).delete()
     return done
 
 
-def _carry_out(tree: Tree, item: dict[str, Any]) -> Step:
-    path, after, mode, link = item["path"], _unpacked(item["after"]), item["mode"], item["link"]
+def leftovers(tree: Tree) -> tuple[str, ...]:
+    """Return what the user should know of what is no record of ours, although it looks like one."""
+    if not (tree.root / FORMER_JOURNAL).exists():
+        return ()
+    return (f"{FORMER_JOURNAL} is not carried out: version 0.1 left it, or it came with the project; delete it",)
+
+
+def _left(tree: Tree) -> list[_Item]:
+    """Return what an application that was interrupted has, or had, to do.
+
+    Raises:
+        ScaffoldError: that cannot be read.
+    """
+    journal = _journal(tree)
+    kept = journal.read()
+    if kept is None:
+        return []
+    try:
+        items = [_Item.read(item) for item in kept]
+    except MALFORMED:
+        raise journal.unusable("is damaged") from None
+    return items
+
+
+def _carry_out_all(tree: Tree, items: Sequence[_Item]) -> list[Step]:
+    done = [_carry_out(tree, item) for item in items]
+    tree.settle(item.path for item in items)
+    return done
+
+
+def _carry_out(tree: Tree, item: _Item) -> Step:
+    path, after = item.path, item.after
     there = tree.read(path)
     tree.forget(path)
-    if there != after and _digest(there) != item["before"]:
+    if there != after and _digest(there) != item.before:
         return Step(Action.KEEP, path, there, there, "it was changed since the run that was interrupted")
-    if link is not None:
-        tree.write_link(path, link)
+    if item.link is not None:
+        tree.write_link(path, item.link)
     elif after is None:
         tree.delete(path)  # the file may be gone, and its folder not yet
-    elif there != after or mode not in {None, tree.mode(path)}:
-        tree.write(path, after, mode)
-    return Step(Action(item["action"]), path, there, after)
+    elif there != after or item.mode not in {None, tree.mode(path)}:
+        tree.write(path, after, item.mode)
+    return Step(item.action, path, there, after)
 
 
-def remember(tree: Tree, plan: Plan) -> None:
-    """Keep what a plan is about to change, so that it can be undone; what an earlier one has changed is forgotten."""
+def _remember(tree: Tree, plan: Plan) -> None:
+    """Keep what a plan is about to change, so that it can be undone; what an earlier one has changed is forgotten.
+
+    Raises:
+        ScaffoldError: that is not possible.
+    """
     files = [
         {
             "path": step.path,
@@ -109,8 +221,7 @@ def remember(tree: Tree, plan: Plan) -> None:
         for step in plan.steps
         if step.changes
     ]
-    tree.write(OWN_IGNORE, b"*\n")
-    tree.write(UNDO, json.dumps({"head": head(tree.root), "files": files}).encode())
+    _undo(tree).write({"head": head(tree.root), "files": files})
 
 
 def undoing(tree: Tree) -> Plan:
@@ -121,10 +232,19 @@ def undoing(tree: Tree) -> Plan:
     Raises:
         ScaffoldError: there was no update, or something else has happened since: a commit, or another command.
     """
-    kept = tree.read(UNDO)
-    if kept is None:
-        raise ScaffoldError("There is no update to abort; nothing was written.")
-    record = json.loads(kept)
+    undo = _undo(tree)
+    record = undo.read()
+    if record is None:
+        former = (tree.root / FORMER_UNDO).is_file()
+        hint = f"{FORMER_UNDO} is of version 0.1, or came with the project: bring back the files with git"
+        raise ScaffoldError("There is no update to abort; nothing was written.", hint if former else "")
+    try:
+        return _undoing(tree, record)
+    except MALFORMED:
+        raise undo.unusable("is damaged") from None
+
+
+def _undoing(tree: Tree, record: Mapping[str, Any]) -> Plan:
     files = record["files"]
     states = {file["path"]: file for file in files}
     state = tree.read(ANSWERS_FILE)
@@ -158,7 +278,5 @@ def _undone(tree: Tree, file: dict[str, Any]) -> Iterator[Step]:
 
 
 def forget_update(tree: Tree) -> None:
-    """Drop what `remember` has kept, and the folder, unless it holds what was edited since."""
-    if next(tree.below(ABORTED), None) is None:
-        tree.delete(OWN_IGNORE)
-    tree.delete(UNDO)
+    """Drop what was kept to undo the last update."""
+    _undo(tree).delete()

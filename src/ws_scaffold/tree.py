@@ -2,10 +2,12 @@
 
 import contextlib
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from ws_scaffold import disk
 from ws_scaffold.errors import ScaffoldError
 
 OWN_FOLDER = ".ws-scaffold"
@@ -21,9 +23,14 @@ NOT_OURS = CACHES | {
 """Folders that nobody keeps a project's files in."""
 
 
-def _temporary(where: Path) -> Path:
-    """Return where a file is before it takes its place: always the same, so that what is left there can be found."""
-    return where.with_name(f".{where.name}.ws-scaffold")
+UNSEEN = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
+"""What macOS leaves out of a name."""
+
+
+def is_of_git(path: str) -> bool:
+    """Whether a path leads into git's own folder, or would on a system that takes other names for the same."""
+    names = (name.translate(UNSEEN).casefold().partition(":")[0].rstrip(" .") for name in re.split(r"[/\\]", path))
+    return not {".git", "git~1"}.isdisjoint(names)
 
 
 class Tree:
@@ -44,7 +51,15 @@ class Tree:
             raise ScaffoldError(
                 f"{path} is outside of {self.root}; nothing was written.", "move it back into the project"
             )
+        if is_of_git(path) or is_of_git(resolved.relative_to(self.root).as_posix()):
+            raise ScaffoldError(
+                f"{path} is in git's own folder, where no file of a project is; nothing was written.",
+                "remove what leads there: a link of the project, or a file of the template",
+            )
         return resolved
+
+    def _holds(self, resolved: Path) -> bool:
+        return resolved.is_relative_to(self.root) and not is_of_git(resolved.relative_to(self.root).as_posix())
 
     def read(self, path: str) -> bytes | None:
         """Return a file's content, or None where there is none."""
@@ -79,21 +94,12 @@ class Tree:
         """Replace a file as a whole: at no moment is it half-written. It keeps its mode, if it is given no other."""
         where = self.at(path)
         where.parent.mkdir(parents=True, exist_ok=True)
-        temporary = _temporary(where)
-        if mode is None:
-            mode = self.mode(path)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-            if mode is not None:
-                temporary.chmod(mode)
-            temporary.replace(where)
-        finally:
-            temporary.unlink(missing_ok=True)
+        disk.replace(where, content, self.mode(path) if mode is None else mode)
 
     def write_link(self, path: str, target: str) -> None:
         """Make a link, if there is nothing in its place."""
         where = self.root / path
+        self.at(str(PurePosixPath(path).parent))
         where.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             where.symlink_to(target)
@@ -101,7 +107,7 @@ class Tree:
     def forget(self, path: str) -> None:
         """Remove what a killed run has left of a file that it was about to replace."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            _temporary(self.at(path)).unlink()
+            disk.temporary(self.at(path)).unlink()
 
     def delete(self, path: str) -> None:
         """Remove a file, or the link to it, if it is there, and the folders that are empty without it."""
@@ -117,12 +123,18 @@ class Tree:
                 shutil.rmtree(cache)
             folder.rmdir()
 
+    def settle(self, paths: Iterable[str]) -> None:
+        """Wait until it is on disk which files there are in the folders of these."""
+        for folder in {self.at(path).parent for path in paths}:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                disk.settle(folder)
+
     def below(self, folder: str) -> Iterator[str]:
         """Yield the files below a folder, but for what is nobody's work, and links that lead out of the project."""
         for parent, folders, names in os.walk(self.root / folder):
             folders[:] = sorted(set(folders) - NOT_OURS)
             for path in (Path(parent) / name for name in sorted(names)):
-                if not path.is_symlink() or path.resolve().is_relative_to(self.root):
+                if not path.is_symlink() or self._holds(path.resolve()):
                     yield path.relative_to(self.root).as_posix()
 
 
