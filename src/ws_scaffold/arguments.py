@@ -120,7 +120,7 @@ def _add_handler(parser: argparse.ArgumentParser) -> None:
 def _complete_handlers(parsed_args: argparse.Namespace, **_: Any) -> list[str]:
     """Return the names of the handlers of the project that one is in."""
     try:
-        state = load_state(find_root(parsed_args.folder.resolve()))
+        state = load_state(find_root(parsed_args.folder))
         return [str(entry["name"]) for entry in state["handlers"]]
     except (ScaffoldError, TypeError, KeyError):
         return []

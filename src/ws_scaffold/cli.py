@@ -100,7 +100,7 @@ def _next(options: argparse.Namespace, planned: Plan) -> str:
 def _run(options: argparse.Namespace) -> Outcome:
     """Plan a change, and write it unless told not to."""
     is_new = options.command == "new" and options.noun == "project"
-    root = (options.folder / options.name).resolve() if is_new else find_root(options.folder.resolve())
+    root = (options.folder / options.name).resolve() if is_new else find_root(options.folder)
     with _opened(root, options) as (tree, completed):
         change = _change(options, root)
         versions = change.versions()
@@ -119,7 +119,7 @@ def _run(options: argparse.Namespace) -> Outcome:
 
 def _abort(options: argparse.Namespace) -> Outcome:
     """Bring back what the last update has changed, unless told not to."""
-    root = find_root(options.folder.resolve())
+    root = find_root(options.folder)
     with _opened(root, options) as (tree, completed):
         planned = undoing(tree)
         if not options.dry_run:
@@ -135,7 +135,7 @@ def _print_json(document: Answers) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    handlers = _open(find_root(options.folder.resolve()), options.own).handlers.values()
+    handlers = _open(find_root(options.folder), options.own).handlers.values()
     if options.as_json:
         keys = ("name", "interface", "direction", "payload", "transport", "events", "guard", "reason")
         listed = [{**{key: it[key] for key in keys}, "path": f"/ws{it['path']}"} for it in handlers]
@@ -170,7 +170,7 @@ def _advise(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    root = find_root(options.folder.resolve())
+    root = find_root(options.folder)
     found = operations.standing(root, _open(root, options.own).state)
     if options.as_json:
         _print_json(dataclasses.asdict(found))

@@ -51,15 +51,22 @@ def differ(tree: Tree, generated: bytes | None, paths: set[str]) -> bool:
 
 
 def find_ruff(root: Path) -> str | None:
-    """Return the project's own ruff, else one that is active, or installed beside us, or on the path; or None."""
+    """Return the ruff of the environment that is active, or that we are in, else one on the path; or None.
+
+    None that comes with the project: it could be anything. What the project says to ruff runs nothing.
+    """
     import shutil  # noqa: PLC0415 - it takes time to import, and most projects keep the settings
 
-    places = [root / ".venv", Path(os.environ.get("VIRTUAL_ENV") or root), Path(sys.prefix)]
-    folder = "Scripts" if os.name == "nt" else "bin"
-    for place in places:
-        if found := shutil.which("ruff", path=str(place / folder)):
-            return found
-    return shutil.which("ruff")
+    active = os.environ.get("VIRTUAL_ENV", "")
+    environments = [Path(place).absolute() for place in (active, sys.prefix) if place]
+    programs = "Scripts" if os.name == "nt" else "bin"
+    chosen = [str(place / programs) for place in environments]
+    on_the_path = [
+        place
+        for place in os.environ.get("PATH", os.defpath).split(os.pathsep)
+        if Path(place).is_absolute() and not Path(place).resolve().is_relative_to(root.resolve())
+    ]
+    return shutil.which("ruff", path=os.pathsep.join((*chosen, *on_the_path)))
 
 
 @dataclass
@@ -118,7 +125,7 @@ class Formatter:
             return content
         import subprocess  # noqa: PLC0415 - it takes long to import, and most projects keep the settings
 
-        done = subprocess.run(  # noqa: S603 - the project's own ruff
+        done = subprocess.run(  # noqa: S603 - find_ruff says which one it is
             [self.ruff, *command, "--quiet", "--stdin-filename", str(self.root / path), "-"],
             input=content,
             capture_output=True,

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,19 +16,48 @@ from ws_scaffold.render import ANSWERS_FILE, State
 from ws_scaffold.template import ENTRY_NAME, Template, load_yaml
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+SHOWN = 60
+LARGEST = 2**20
+"""How many bytes an answers file may have: a handler needs a hundred."""
 MADE_LATER = "update ws-scaffold: a later version has written it"
 
 
-def find_root(start: Path) -> Path:
-    """Return the folder of the project that holds a folder.
+def find_root(folder: Path) -> Path:
+    """Return the folder of the project that a folder is in.
+
+    As git does, it takes nobody else's word for a folder below: not in the folders of a third one, unless it is named.
 
     Raises:
-        ScaffoldError: there is none.
+        ScaffoldError: there is none, or it is somebody else's.
     """
-    for folder in (start, *start.parents):
-        if (folder / ANSWERS_FILE).is_file():
-            return folder
+    start = folder.resolve()
+    for root in (start, *start.parents):
+        if (root / ANSWERS_FILE).is_file():
+            if _is_believed(root, start) or (root == start and folder != Path()):
+                return root
+            raise ScaffoldError(
+                f"{root / ANSWERS_FILE} belongs to another user; nothing was written.",
+                f"ws-scaffold -C {shlex.quote(str(root))} COMMAND, if you trust whose it is",
+            )
     raise ScaffoldError("There is no generated project here or above.", "ws-scaffold new project NAME makes one")
+
+
+def owner_of(path: Path) -> int:
+    """Return which user something belongs to; where no users are, it is the same for everything."""
+    return path.lstat().st_uid
+
+
+def _is_believed(root: Path, start: Path) -> bool:
+    """Whether a project is ours, or of whoever the folder that one stands in belongs to, as in a container."""
+    if not hasattr(os, "geteuid"):
+        return True
+    us = os.geteuid()
+    believed = {us}
+    with contextlib.suppress(FileNotFoundError):
+        believed.add(owner_of(start))
+    if us == 0 and (sudoer := os.environ.get("SUDO_UID", "")).isdecimal():
+        believed.add(int(sudoer))
+    return owner_of(root / ANSWERS_FILE) in believed
 
 
 def _refused(reason: str, hint: str = "") -> ScaffoldError:
@@ -42,6 +72,8 @@ def load_state(root: Path) -> State:
         ScaffoldError: the file cannot be read, or holds no state.
     """
     try:
+        if (root / ANSWERS_FILE).stat().st_size > LARGEST:
+            raise _refused("is too large: no project has so many handlers")
         text = (root / ANSWERS_FILE).read_bytes()
     except OSError as error:
         raise _refused(f"cannot be read ({error.strerror})", "allow it to be read") from None
@@ -62,7 +94,7 @@ def check_state(state: State, template: Template) -> None:
         ScaffoldError: it holds what no answers can lead to; the message says what, and where.
     """
     known = {"_commit", "_src_path", "handlers", *template.names("project")}
-    if unknown := [str(key) for key in state if key not in known]:
+    if unknown := [_shown(key) for key in state if key not in known]:
         raise _refused(f'has a key "{unknown[0]}" that this version does not know', MADE_LATER)
     for name in template.names("project"):
         if name in state:
@@ -82,22 +114,28 @@ def check_state(state: State, template: Template) -> None:
         names.add(entry["name"])
 
 
+def _shown(value: Any) -> str:
+    """Return what a value is, in a few words: one of a thousand lists may be very long."""
+    text = str(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
 def _check_entry(entry: Any, place: str, keys: set[str], values: dict[str, set[str]]) -> None:
     if not isinstance(entry, dict):
         raise _refused(f"has a {place} that is no mapping")
-    if unknown := [str(key) for key in entry if key not in keys]:
+    if unknown := [_shown(key) for key in entry if key not in keys]:
         raise _refused(f'has a {place} with a key "{unknown[0]}" that this version does not know', MADE_LATER)
     for key in ("name", "interface", "payload", "transport"):
         if key not in entry:
             raise _refused(f'has a {place} without "{key}"')
     for key, value in entry.items():
         if not isinstance(value, str):
-            raise _refused(f'has a {place} with a {key} that is no text: "{value}"')
+            raise _refused(f'has a {place} with a {key} that is no text: "{_shown(value)}"')
         if key == "name":
             if not NAME.fullmatch(value):
-                raise _refused(f'has a {place} with a name that cannot be one: "{value}"')
+                raise _refused(f'has a {place} with a name that cannot be one: "{_shown(value)}"')
         elif value not in values[key]:
-            raise _refused(f'has a {place} with an unknown {key}: "{value}"')
+            raise _refused(f'has a {place} with an unknown {key}: "{_shown(value)}"')
 
 
 @contextlib.contextmanager
@@ -133,5 +171,5 @@ def template_of(root: Path, state: State) -> Path:
             f"The project's template was {source}, and is not there any more.", "copier recopy takes another one"
         )
     if not releases.is_reference(commit):
-        raise _refused(f'has a "_commit" that cannot be one: "{commit}"')
+        raise _refused(f'has a "_commit" that cannot be one: "{_shown(commit)}"')
     return releases.fetched(source, commit, root)

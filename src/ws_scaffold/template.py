@@ -64,7 +64,10 @@ def load_yaml(text: str | bytes) -> Any:
     Raises:
         yaml.YAMLError: it is no YAML.
     """
-    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe loader, the faster one
+    try:
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - safe, and the faster one
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise yaml.YAMLError(str(error)) from None  # a date that is none, a number of ten thousand digits, …
 
 
 def _to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:
@@ -246,6 +249,8 @@ class Template:
             content = load_yaml(inside(root, root / "copier.yml").read_bytes())
         except FileNotFoundError:
             raise ScaffoldError(f"{root} holds no template: there is no copier.yml.") from None
+        except yaml.YAMLError:
+            raise ScaffoldError(f"The copier.yml of the template at {root} is not YAML.", OTHER_VERSION) from None
         if not isinstance(content, dict) or not content.keys() >= NEEDED:
             raise ScaffoldError(f"{root} holds a template, but none of ws-scaffold's.", "copier update is for those")
         self._values: list[Any] | None = None  # those that an expression has written as JSON, while one is computed
