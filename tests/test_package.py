@@ -1,6 +1,7 @@
 """A release: the wheel ships the guide and the templates, whole, and its projects can be updated by both tools."""
 
 import subprocess
+import sys
 import tarfile
 import tomllib
 import zipfile
@@ -18,6 +19,8 @@ from ws_scaffold import __version__, releases
 pytestmark = pytest.mark.slow
 
 SHIPPED = ("template/", "copier.yml", "CHANGELOG.md")
+SOCKET = "template/project/src/{{ package_name }}/ws/socket.py"
+LATER = "99.0.0"
 ADDRESS = "https://github.com/org/ws-scaffold.git"
 
 
@@ -32,13 +35,44 @@ def built(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the programs of a fresh environment that holds the wheel, and what it needs."""
+    """Return the programs of a fresh environment in which pip has put the wheel, and what it needs."""
     (wheel,) = built.glob("*.whl")
-    folder = tmp_path_factory.mktemp("installed")
-    for command in (("venv", "--quiet", folder), ("pip", "install", "--quiet", "--python", folder, wheel)):
-        done = run(*UV, *command, cwd=folder, timeout=300)
+    return installed_by_pip(tmp_path_factory.mktemp("installed"), wheel)
+
+
+def installed_by_pip(folder: Path, *arguments: str | Path) -> Path:
+    """Make an environment, install something there as most people do, and return its programs."""
+    for command in ((sys.executable, "-m", "venv", folder), (folder / "bin/pip", "install", "--quiet", *arguments)):
+        done = run(*command, cwd=folder, timeout=300)
         assert done.returncode == 0, done.stdout
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def released(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a repository with two releases: this version, and one that mends something in each handler."""
+    folder = tmp_path_factory.mktemp("released") / "template"
+    run("git", "clone", "--quiet", template, folder, cwd=template)
+    run("git", "tag", releases.OWN, cwd=folder)
+    for path in (*(folder / "template/interfaces").rglob("*.jinja"), folder / SOCKET):
+        path.write_text(f"{path.read_text()}\n\n# A fix.\n")
+    changelog = folder / "CHANGELOG.md"
+    entry = f"# Changelog\n\n## {LATER}\n\n### In your project\n\n- A fix.\n\n"
+    changelog.write_text(changelog.read_text().replace("# Changelog\n\n", entry, 1))
+    version = folder / "src/ws_scaffold/__init__.py"
+    version.write_text(version.read_text().replace(__version__, LATER))
+    commit(folder, "A fix")
+    run("git", "tag", f"v{LATER}", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def environment(released: Path, tmp_path: Path) -> dict[str, str]:
+    """Return an environment in which the public address stands for a repository on this machine."""
+    settings = tmp_path / "gitconfig"
+    settings.write_text(f'[url "{released}"]\n\tinsteadOf = {ADDRESS}\n')
+    folders = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    return {"PYTHONPATH": "", "PYTHONDONTWRITEBYTECODE": "", "GIT_CONFIG_GLOBAL": str(settings), **folders}
 
 
 def test_wheel_and_sdist_ship_the_template(template: Path, built: Path) -> None:
@@ -119,28 +153,8 @@ def test_wheel_alone_makes_the_project_that_copier_makes(template: Path, install
 
 
 def test_project_of_the_wheel_is_updated_by_both_tools_from_the_released_repository(
-    template: Path, installed: Path, tmp_path: Path
+    installed: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """The public address stands for a repository on this machine, which has the tag of this version and a later one."""
-    released, later = tmp_path / "released", "v99.0.0"
-    run("git", "clone", "--quiet", template, released, cwd=tmp_path)
-    run("git", "tag", releases.OWN, cwd=released)
-    for path in (released / "template/interfaces").rglob("*.jinja"):
-        path.write_text(f"{path.read_text()}\n\n# A fix.\n")
-    changelog = released / "CHANGELOG.md"
-    entry = f"# Changelog\n\n## {later[1:]}\n\n### In your project\n\n- A fix.\n\n"
-    changelog.write_text(changelog.read_text().replace("# Changelog\n\n", entry, 1))
-    commit(released, "A fix")
-    run("git", "tag", later, cwd=released)
-
-    settings = tmp_path / "gitconfig"
-    settings.write_text(f'[url "{released}"]\n\tinsteadOf = {ADDRESS}\n')
-    environment = {
-        "PYTHONPATH": "",
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-        "GIT_CONFIG_GLOBAL": str(settings),
-    }
     ours = installed / "ws-scaffold"
     for name in ("theirs", "ours"):
         project = tmp_path / name / "desk"
@@ -167,3 +181,47 @@ def test_project_of_the_wheel_is_updated_by_both_tools_from_the_released_reposit
     for name in ("chat", "feed"):
         assert (theirs / f"src/desk/ws/{name}/handler.py").read_text().endswith("\n# A fix.\n")
     assert (theirs / "src/desk/ws/feed/service.py").read_text().endswith("# mine\n")
+
+
+def compiled(folder: Path) -> list[Path]:
+    """Return what Python has left below a folder."""
+    return [path for path in folder.rglob("*") if path.suffix == ".pyc" or path.name == "__pycache__"]
+
+
+def test_what_pip_has_compiled_reaches_no_project(
+    released: Path,
+    installed: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Pip compiles all that it installs, and that are the Python files of the template, too: for either version."""
+    build = run(*UV, "build", "--quiet", "--wheel", "--out-dir", tmp_path / "built", cwd=released, timeout=300)
+    assert build.returncode == 0, build.stdout
+    (wheel,) = (tmp_path / "built").glob("*.whl")
+    (packages,) = installed.parent.glob("lib/*/site-packages")
+    later = installed_by_pip(tmp_path_factory.mktemp("later"), "--no-deps", wheel)
+    (its_packages,) = later.parent.glob("lib/*/site-packages")
+    (its_packages / "the_same_needs.pth").write_text(f"{packages}\n")
+    for place in (packages, its_packages):
+        assert compiled(place / "ws_scaffold/_template"), "pip does not compile any more"
+
+    project = tmp_path / "desk"
+    project.mkdir()
+
+    def run_by(programs: Path, *arguments: str) -> None:
+        done = run(programs / "ws-scaffold", *arguments, cwd=project, env=environment)
+        assert done.returncode == 0, done.stdout
+        assert "pyc" not in done.stdout
+
+    run_by(installed, "-C", "..", "new", "project", "desk", "--defaults")
+    run_by(installed, "new", "handler", "feed", "--defaults")
+    run_by(installed, "change", "project", "--package-name", "trading")
+    assert not compiled(project)
+    assert run(installed / "python", "-m", "compileall", "-q", ".", cwd=project).returncode == 0
+    left = compiled(project)
+    assert left, "its tests would leave some"
+    run_by(later, "update", "--to", f"v{LATER}", "--defaults")
+    run_by(later, "new", "handler", "news", "--defaults")
+    assert compiled(project) == left
+    assert (project / "src/trading/ws/socket.py").read_text().endswith("# A fix.\n")
