@@ -55,11 +55,12 @@ def _memory() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests out of the user's folders, and git on this machine."""
+    """Keep the tests out of the user's folders, git on this machine, and nobody waiting for the disk."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("GIT_ALLOW_PROTOCOL", "file")
+        patch.setattr("os.fsync", lambda _: None)  # here the power does not fail, and thousands of runs would wait
         yield
 
 

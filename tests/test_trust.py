@@ -1,6 +1,7 @@
 """Somebody else's project: to look at it, and to run the command in it, is safe. See docs/command.md."""
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -8,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from conftest import Command
-from projects import commit, run
+from projects import REPOSITORY, commit, run
 from test_releases import of
 from trees import contents
 from ws_scaffold import project as projects
 from ws_scaffold.formatting import find_ruff
 
+FOR_FEED = "{{% yield ws from websockets %}}{{{{ '{}' if ws.name == 'feed' else '' }}}}{{% endyield %}}"
 SCRIPT = "#!/bin/sh\ntouch '{}'\nexec cat\n"
 
 
@@ -184,19 +186,36 @@ def test_guide_that_is_no_yaml_is_one_sentence(command: Command, project: Path, 
     )
 
 
+def test_no_module_of_the_project_is_imported(project: Path, tmp_path: Path) -> None:
+    """By the program; `python -m` and Litestar look for modules where one stands."""
+    for name in ("yaml", "jinja2", "ws_scaffold", "sitecustomize", "questionary", "json"):
+        (project / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    ours = Path(sys.prefix) / "bin/ws-scaffold"
+    for arguments in (("list",), ("new", "handler", "feed", "--defaults", "--dry-run")):
+        done = run(ours, *arguments, cwd=project, env={"PYTHONPATH": ""})
+        assert done.returncode == 0, done.stdout
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.fixture
+def hostile(project: Path) -> Path:
+    """Return a template of which a project says that it is its own."""
+    (project / "tpl").mkdir()
+    shutil.copy(REPOSITORY / "copier.yml", project / "tpl")
+    shutil.copytree(REPOSITORY / "template", project / "tpl/template")
+    return project / "tpl"
+
+
 @pytest.mark.parametrize("where", [".git/hooks", ".GIT/hooks", "sub/.git/hooks"])
-def test_template_makes_no_hook_of_git(command: Command, project: Path, tmp_path: Path, where: str) -> None:
+def test_template_makes_no_hook_of_git(
+    command: Command, project: Path, hostile: Path, tmp_path: Path, where: str
+) -> None:
     """With a folder of that name, which comes into being when the name is rendered."""
-    template = Path(projects.__file__).parents[2]
-    tpl = project / "tpl"
-    tpl.mkdir()
-    run("cp", "-r", template / "copier.yml", template / "template", tpl, cwd=project)
     of(project, "./tpl", None)
     commit(project)
-    folder = tpl / "template/project" / where.replace(".git", "{{ '.git' }}").replace(".GIT", "{{ '.GIT' }}")
+    folder = hostile / "template/project" / where.replace(".git", "{{ '.git' }}").replace(".GIT", "{{ '.GIT' }}")
     folder.mkdir(parents=True)
-    name = "{% yield ws from websockets %}{{ 'pre-commit' if ws.name == 'feed' else '' }}{% endyield %}"
-    program(folder / name, tmp_path / "ran")
+    program(folder / FOR_FEED.format("pre-commit"), tmp_path / "ran")
     before = contents(project)
     hooks = sorted((project / ".git/hooks").iterdir())
     for more in (("--dry-run",), (), ("--force",)):
@@ -211,3 +230,16 @@ def test_template_makes_no_hook_of_git(command: Command, project: Path, tmp_path
         )
     assert contents(project) == before
     assert sorted((project / ".git/hooks").iterdir()) == hooks
+
+
+@pytest.mark.parametrize("where", ["../x", "src/../../x"])
+def test_template_writes_nothing_outside_of_the_project(
+    command: Command, project: Path, hostile: Path, tmp_path: Path, where: str
+) -> None:
+    of(project, "./tpl", None)
+    (hostile / "template/project" / FOR_FEED.format(where.replace("/", "' ~ '\\x2f' ~ '"))).write_text("mine\n")
+    before = contents(tmp_path)
+    code, out, err = command("new", "handler", "feed", "--defaults")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"ws-scaffold: {where} is outside of {project}; nothing was written.\n")
+    assert contents(tmp_path) == before

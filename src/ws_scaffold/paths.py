@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 from ws_scaffold.errors import ScaffoldError
@@ -60,6 +61,11 @@ def _private(variable: str, default: str, elsewhere: str, name: str) -> Path:
     return wanted
 
 
+@cache
+def _resolved(folder: Path) -> Path:
+    return folder.resolve()
+
+
 def inside(root: Path, path: Path) -> Path:
     """Return a path of a template.
 
@@ -70,7 +76,7 @@ def inside(root: Path, path: Path) -> Path:
         resolved = path.resolve()
     except (OSError, RuntimeError):  # a link that leads to itself
         resolved = None
-    if resolved is None or not resolved.is_relative_to(root.resolve()):
+    if resolved is None or not resolved.is_relative_to(_resolved(root)):
         where = os.path.relpath(path, root)
         raise ScaffoldError(
             f"The template at {root} is refused: its {where} leads out of it; nothing was written.",
