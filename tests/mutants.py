@@ -19,11 +19,13 @@ DOCUMENT = "src/demo/asyncapi.py"
 ROUTER = "src/demo/ws/__init__.py"
 GUARDS = "src/demo/ws/guards.py"
 HANDSHAKE = "src/demo/ws/handshake.py"
+SERVER = "src/demo/server.py"
 SETTINGS = "src/demo/settings.py"
 
 FIRST = {
     DOCUMENT: "tests/test_asyncapi.py",
     DOCUMENTED: "tests/test_asyncapi.py",
+    SERVER: "tests/test_server.py",
     SETTINGS: "tests/test_settings.py",
     GUARDS: "tests/ws/test_guards.py",
     HANDSHAKE: "tests/ws/test_handshake.py",
@@ -296,6 +298,39 @@ MUTANTS = (
     ),
     Mutant("environment ignored", SETTINGS, r"os\.environ\.get\(variable, \"\"\)", '""', everywhere=False),
     Mutant("environment not checked", SETTINGS, r"msgspec\.convert\(value, .*\)", "value", everywhere=False),
+    # What one client may keep
+    Mutant("connection of who does not read kept", SERVER, r"self\.loop\.call_later\(.*\)", "None", everywhere=False),
+    Mutant("connection that is kept not counted", SERVER, r"await self\._gone\.wait\(\)", "pass", everywhere=False),
+    Mutant("connection that ends kept", SERVER, r"timeout\(self\.send_timeout\)", "timeout(None)", everywhere=False),
+    Mutant("connection kept by the system", SERVER, r"^ *self\.transport\.get_extra_info\(.*\n", "", everywhere=False),
+    Mutant(
+        "connection of who reads ended",
+        SERVER,
+        r"if not self\.transport\.is_closing\(\):",
+        "if False:",
+        everywhere=False,
+    ),
+    Mutant("pings pile up", SERVER, r"if self\.writable\.is_set\(\):", "if True:", everywhere=False),
+    Mutant("no ping answered", SERVER, r"super\(\)\.handle_ping\(\)", "self.conn.data_to_send()", everywhere=False),
+    Mutant(
+        "connection of who answers no ping kept",
+        SERVER,
+        r"(super\(\)\.keepalive_timeout\(\)\n) *self\._lose_patience\(\)\n",
+        r"\1",
+        everywhere=False,
+    ),
+    Mutant("fragments not limited", SERVER, r"if len\(self\.frames\) > MAX_FRAGMENTS:", "if False:", everywhere=False),
+    Mutant("one fragment too few", SERVER, r"> MAX_FRAGMENTS:", ">= MAX_FRAGMENTS:", everywhere=False),
+    Mutant(
+        "headers that are too large not answered",
+        SERVER,
+        r"if not self\.handshake_initiated:",
+        "if False:",
+        everywhere=False,
+    ),
+    Mutant(
+        "shutdown waits for clients", SERVER, r"if task and not task\.cancelling\(\):", "if True:", everywhere=False
+    ),
     # Who may connect
     Mutant("guard skipped", HANDLER, r"^ *guards ?= ?\[require_token\],?\n", "", _guarded),
     Mutant("guard lets everybody in", GUARDS, r"if not compare_digest\(.*\):", "if False:", _guarded, everywhere=False),
@@ -343,7 +378,14 @@ MUTANTS = (
     Mutant("pages of any name allowed", HANDSHAKE, r"if not _is_of_this_server\(.*\):", "if False:", everywhere=False),
     Mutant("pages over TLS not allowed", HANDSHAKE, r"origin\.scheme == \"https\"", "False", everywhere=False),
     Mutant("pages of localhost not allowed", HANDSHAKE, r"origin\.host == \"localhost\"", "False", everywhere=False),
-    Mutant("pages of an address not allowed", HANDSHAKE, r"    return True\Z", "    return False", everywhere=False),
+    Mutant(
+        "pages of a name of localhost not allowed",
+        HANDSHAKE,
+        r"origin\.host\.endswith\(.*\):",
+        "False:",
+        everywhere=False,
+    ),
+    Mutant("pages of an address not allowed", HANDSHAKE, r"^    return True$", "    return False", everywhere=False),
     Mutant("programs taken for pages", HANDSHAKE, r"text is None or ", "", everywhere=False),
     Mutant("refusal not logged", APP, r"^ *after_exception=\[log_refusal\],\n", "", everywhere=False),
     Mutant("log forged by a path", HANDSHAKE, r"quote\(scope\[\"path\"\]\)", 'scope["path"]', everywhere=False),
@@ -368,7 +410,7 @@ MUTANTS = (
     Mutant("routes described to everybody", APP, r"^ *openapi_config=None,.*\n", "", everywhere=False),
 )
 
-FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, GUARDS, HANDSHAKE, ROUTER, APP, SETTINGS)
+FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, GUARDS, HANDSHAKE, SERVER, ROUTER, APP, SETTINGS)
 CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in FILES)
 """Touch a file as a mutant does, and break nothing: these must survive."""
 

@@ -27,6 +27,7 @@ SHARED = {
     "src/{package}/ws/socket.py",
     "tests/__init__.py",
     "tests/conftest.py",
+    "tests/test_server.py",
     "tests/test_settings.py",
     "tests/ws/__init__.py",
     "tests/ws/conftest.py",
