@@ -6,24 +6,27 @@ from pathlib import Path
 import pytest
 
 from brokers import broker
-from projects import HANDLERS, build_environment, render, run_own_tests
+from projects import HANDLERS, Handler, build_environment, render, run_own_tests
 from serving.client import clients
 from serving.server import serve
 
 pytestmark = pytest.mark.slow
 
-EACH_INTERFACE = list({handler["interface"]: handler for handler in HANDLERS}.values())
+EACH_INTERFACE = list({handler["interface"]: handler for handler in reversed(HANDLERS)}.values())
+SHARED = [handler for handler in HANDLERS if handler["name"] == "duplex_websocket_msgpack_shared_token"]
 
 
-@pytest.mark.parametrize("kind", ["memory", "valkey", "postgres"])
-def test_lowest_versions_are_enough(template: Path, tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "handlers"), [("memory", EACH_INTERFACE + SHARED), ("valkey", SHARED), ("postgres", SHARED)]
+)
+def test_lowest_versions_are_enough(template: Path, tmp_path: Path, kind: str, handlers: list[Handler]) -> None:
     async def exchange(port: int) -> None:
-        async with clients(port, EACH_INTERFACE) as opened:
+        async with clients(port, handlers) as opened:
             for client in opened:
                 await client.exchange_alone()
 
     with broker(kind) as running:
-        answers = {"project_name": "Everything", "channels_backend": running.backend, "handlers": EACH_INTERFACE}
+        answers = {"project_name": "Everything", "channels_backend": running.backend, "handlers": handlers}
         project = render(template, tmp_path / "everything", {**answers, "asyncapi": "yes"})
         python = build_environment(tmp_path / "environment", project, "--resolution", "lowest-direct")
         with pytest.MonkeyPatch.context() as patch:

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from projects import HANDLERS, Handler, run
 from serving import ALLOWED, TOKEN
 from serving.client import Client, clients, connected, direction_of, handshake
-from serving.server import DEADLINE, HOST, Server, path_of, serve, wait_until
+from serving.server import COMMANDS, DEADLINE, HOST, Server, path_of, serve, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -303,6 +304,34 @@ def test_handshake_is_accepted_from_who_may_connect(server: Server) -> None:
     assert TOKEN not in server.output.read_text()
 
 
+def test_page_over_tls_connects_where_the_server_believes_the_proxy(server: Server) -> None:
+    """The page of a name; the proxy is on the same machine, which uvicorn takes to be one."""
+
+    async def status(origin: str, forwarded: str) -> int:
+        headers = {"X-Forwarded-Proto": forwarded}
+        url = f"ws://demo.example{path_of(ECHO['name'])}"
+        options: dict[str, Any] = {"origin": origin, "additional_headers": headers, "proxy": None}
+        try:
+            async with connect(url, host=HOST, port=server.port, **options) as connection:
+                assert connection.response
+                return connection.response.status_code
+        except InvalidStatus as refused:
+            return refused.response.status_code
+
+    async def scenario() -> list[int]:
+        return [
+            await status("https://demo.example", "https"),
+            await status("https://demo.example", "http"),
+            await status("http://demo.example", "https"),
+            await status("http://demo.example", "http"),
+        ]
+
+    server.begin()
+    assert asyncio.run(scenario()) == [101 if server.kind == "uvicorn" else 403, 403, 403, 403]
+    server.settle()
+    assert_failed(server)
+
+
 def test_page_can_ask_why_it_was_refused(server: Server) -> None:
     def ask(**headers: str) -> tuple[int, bytes]:
         connection = HTTPConnection(HOST, server.port, timeout=DEADLINE)
@@ -369,7 +398,7 @@ def test_idle_client_is_closed(server: Server) -> None:
             await client.receive_answer()
         assert await client.closed() == (3008, "nothing was received or sent for too long")
 
-    server.begin("silence", idle_timeout=0.5)
+    server.begin("silence", idle_timeout=3)
     meet(server, scenario)
     assert_failed(server)
 
@@ -560,7 +589,13 @@ def test_granian_shuts_down_without_waiting_for_anybody(everything: Path, tmp_pa
 # As a user runs it ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["generated", "litestar"])
+def test_command_of_the_readme_is_the_one_that_is_tried(everything: Path) -> None:
+    assert " ".join(COMMANDS["command"].split(" --port {port} ")) in re.sub(
+        r" \\\n +", " ", (everything / "README.md").read_text()
+    )
+
+
+@pytest.mark.parametrize("kind", ["generated", "command", "litestar"])
 def test_project_runs_as_generated(kind: str, everything: Path, tmp_path: Path) -> None:
     async def scenario(server: Server) -> None:
         async with clients(server.port, HANDLERS) as opened:

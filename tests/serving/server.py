@@ -26,6 +26,10 @@ DEADLINE = 20.0  # seconds for whatever is waited for; much more than it takes
 
 COMMANDS = {
     "generated": "everything --port {port}",
+    "command": (
+        "uvicorn --port {port} everything.app:app --ws everything.server:ClientProtocol --ws-per-message-deflate false"
+        " --ws-max-size 1048576 --timeout-graceful-shutdown 5"
+    ),
     "litestar": "litestar --app everything.app:app run --port {port}",
     "uvicorn": "serving.watched --port {port}",
     "granian": "granian --interface asgi --port {port} serving.watched:app",
