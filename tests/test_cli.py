@@ -319,15 +319,16 @@ def test_change_of_the_interface_leaves_the_service_alone(command: Command, proj
 
 def test_change_of_the_package_moves_it_with_all_that_is_in_it(command: Command, project: Path) -> None:
     (project / "src/desk/prices.py").write_text("from desk.app import app\n")
-    (project / "tests/test_prices.py").write_text("from desk.prices import app\n")
+    (project / "tests/test_prices.py").write_text("import os\n\nfrom desk.prices import app\n")
     app = project / "src/desk/app.py"
     app.write_text(f"{app.read_text()}\nimport desk.prices  # mine\n")
     code, out, _ = command("change", "project", "--package-name", "trading")
     assert code == 0
     assert "move      src/trading/prices.py (from src/desk/prices.py)" in out.splitlines()
-    assert "note: tests/test_prices.py imports what has moved" in out.splitlines()
+    for place in ("tests/test_prices.py:3", "src/trading/prices.py:1"):
+        assert f"note: {place} still says desk: it is trading now" in out.splitlines()
     assert not (project / "src/desk").exists()
-    assert (project / "src/trading/prices.py").read_text() == "from trading.app import app\n"
+    assert (project / "src/trading/prices.py").read_text() == "from desk.app import app\n"
     assert (project / "src/trading/app.py").read_text().endswith("\nimport trading.prices  # mine\n")
     assert 'packages = ["src/trading"]' in (project / "pyproject.toml").read_text()
     assert command("change", "project", "--package-name", "trading")[1].startswith("nothing changes: ")

@@ -1,11 +1,12 @@
 """A run may be killed at any moment: no file is half-written, and the next run completes it."""
 
+import itertools
 import os
 import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ws_scaffold.journal import interrupted
 from ws_scaffold.project import load_state
 from ws_scaffold.tree import Tree as Files
 
-WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir"})
+WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"})
 """What the interpreter says it is about to do, of all that changes what is on disk."""
 
 HANDLER = "src/desk/ws/chat/handler.py"
@@ -63,13 +64,14 @@ class Assassin:
         self._moment = moment
 
     def _is_write(self, event: str, arguments: tuple[Any, ...]) -> bool:
-        path = os.fspath(arguments[0]) if event in WRITES and not isinstance(arguments[0], int) else b""
+        subject = arguments[1 if event == "os.symlink" else 0] if event in WRITES else 0
+        path = b"" if isinstance(subject, int) else os.fspath(subject)
         if not isinstance(path, str) or not path.startswith(self._folders):
             return False
         match event:
             case "open":
                 return bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
-            case "os.mkdir":
+            case "os.mkdir" | "os.symlink":
                 return not os.path.lexists(path)
             case _:
                 return os.path.lexists(path)
@@ -79,7 +81,7 @@ class Assassin:
         if self._is_write(event, arguments):
             self._moment -= 1
             if self._moment == 0:
-                if event == "os.rename":
+                if event == "os.rename" and str(arguments[0]).endswith(".ws-scaffold"):
                     os.truncate(arguments[0], Path(arguments[0]).stat().st_size // 2)
                 os.kill(os.getpid(), signal.SIGKILL)
 
@@ -130,6 +132,18 @@ def edits(project: Path) -> None:
     add(project / "src/desk/ws/chat/own/__pycache__/prices.cpython-311.pyc", "compiled")
 
 
+def links(project: Path) -> None:
+    """Put links and an empty folder into a handler's folder, and one of its files elsewhere behind a link."""
+    edits(project)
+    folder = project / "src/desk/ws/chat"
+    (project / SERVICE).rename(project / "elsewhere.py")
+    (project / SERVICE).symlink_to("../../../../elsewhere.py")
+    (folder / "later").symlink_to("nowhere.txt")
+    (folder / "around").symlink_to(f"../../../../{HANDLER}")
+    (folder / "whole").symlink_to("own")
+    (folder / "empty/deep").mkdir(parents=True)
+
+
 def compiled(project: Path) -> None:
     """Edit nothing, but run it: Python leaves something behind."""
     for name in ("chat", "feed"):
@@ -160,7 +174,8 @@ SCENARIOS = {
     "change, deleting a file": Scenario(("change", "handler", "chat", "--payload", "raw"), no_edits),
     "change, with conflicts": Scenario(("change", "handler", "chat", "--transport", "binary"), contradictions, 1),
     "rename": Scenario(("rename", "handler", "chat", "talk"), edits),
-    "rename, with conflicts": Scenario(("rename", "handler", "chat", "talk"), contradictions, 1),
+    "rename, with links": Scenario(("rename", "handler", "chat", "talk"), links),
+    "rename, with edits on every line": Scenario(("rename", "handler", "chat", "talk"), contradictions),
     "remove": Scenario(("remove", "handler", "chat"), compiled),
     "remove, keeping edits": Scenario(("remove", "handler", "chat"), edits),
     "update": Scenario(("update",), no_edits),
@@ -180,7 +195,7 @@ class Expected:
     def again(self, target: Path) -> Path:
         """Return a new copy of the project as it was before."""
         shutil.rmtree(target, ignore_errors=True)
-        return Path(shutil.copytree(self.start, target)) / self.scenario.folder
+        return Path(shutil.copytree(self.start, target, symlinks=True)) / self.scenario.folder
 
 
 @pytest.fixture(scope="module", params=list(SCENARIOS.values()), ids=list(SCENARIOS))
@@ -190,7 +205,7 @@ def expected(request: pytest.FixtureRequest, fresh: Path, tmp_path_factory: pyte
     folder = tmp_path_factory.mktemp("scenario")
     shutil.copytree(fresh, folder / "before")
     scenario.edit(folder / "before/desk")
-    shutil.copytree(folder / "before", folder / "after")
+    shutil.copytree(folder / "before", folder / "after", symlinks=True)
     assert ended(start(folder / "after" / scenario.folder, scenario.arguments)) == scenario.code
     return Expected(
         scenario,
@@ -223,12 +238,12 @@ def test_what_was_edited_since_a_run_was_killed_is_kept(tmp_path: Path, expected
     """And nothing is left of that run, whatever the next command is: here, one that has nothing to do."""
     arguments, moment = expected.scenario.arguments, 1
     while killed(folder := expected.again(tmp_path / "project"), arguments, moment):
-        edited = list(folder.rglob("*.py"))
+        edited = [path for path in folder.rglob("*.py") if not path.is_symlink()]
         for path in edited:
             add(path, SINCE)
         next_arguments = ("remove", "handler", "nobody") if folder.name == "desk" else arguments
         assert ended(start(folder, next_arguments)) in {0, 1}
-        there = [path for path in folder.rglob("*") if path.is_file()]
+        there = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
         assert sum(SINCE in path.read_text() for path in there) >= len(edited), moment
         assert not [path.name for path in there if "ws-scaffold" in path.name], moment
         moment += 2
@@ -250,6 +265,40 @@ def test_update_that_was_killed_can_be_aborted_even_if_that_is_killed_too(tmp_pa
         if not was_killed and not abort_was_killed:
             break
     assert moment > 10
+
+
+def test_run_that_is_interrupted_says_what_it_has_done(
+    tmp_path: Path, fresh: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every moment: before anything is written nothing happens, and after that all, at the next command."""
+    shutil.copytree(fresh, tmp_path / "after")
+    rename = ("rename", "handler", "chat", "talk")
+    assert command(tmp_path / "after/desk", *rename).code == 0
+    before, after = tree(fresh / "desk"), tree(tmp_path / "after/desk")
+    said: set[str] = set()
+    for moment in range(1, 12):
+        project = Path(shutil.copytree(fresh, tmp_path / str(moment))) / "desk"
+        writes = itertools.count(1)
+
+        def write(source: Path, target: Path, moment: int = moment, writes: Iterator[int] = writes) -> Path:
+            if next(writes) == moment:
+                raise KeyboardInterrupt
+            os.replace(source, target)  # noqa: PTH105 - what is replaced is pathlib's own
+            return target
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", write)
+            ran = command(project, *rename)
+        assert ran.code == 1
+        said.add(ran.output)
+        if "nothing was written" in ran.output:
+            assert tree(project) == before
+        assert command(project, *rename).code == 0
+        assert tree(project) == after
+    assert said == {
+        "ws-scaffold: interrupted; nothing was written\n",
+        "ws-scaffold: interrupted while writing: the next command completes it\n",
+    }
 
 
 def test_two_commands_at_once_both_happen(tmp_path: Path, fresh: Path) -> None:

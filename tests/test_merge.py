@@ -54,9 +54,13 @@ def test_conflict_that_is_not_resolved_is_never_merged_again(command: Command, p
     command("change", "handler", "chat", "--interface", "websocket")
     before = contents(project)
     code, out, _ = command("change", "handler", "chat", "--interface", "websocket")
-    assert (code, out.splitlines()[:2]) == (
+    assert (code, out.splitlines()[:3]) == (
         1,
-        ["nothing changes: it is so already", "1 file with conflicts: resolve the markers"],
+        [
+            "nothing changes: it is so already",
+            f"conflict  {HANDLER} (of an earlier run)",
+            "1 file with conflicts: resolve the markers",
+        ],
     )
     assert command("change", "handler", "chat", "--payload", "raw") == (
         1,

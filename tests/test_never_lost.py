@@ -7,8 +7,9 @@ import ast
 import os
 import re
 import shutil
+import stat
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePath
 
@@ -19,8 +20,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, run
+from test_odd_files import MAKE
 from trees import Ran, Tree, command, tree
-from ws_scaffold import diff3
+from ws_scaffold import git
 from ws_scaffold.project import check_state, load_state, template_of
 from ws_scaffold.render import Files, Rendering
 from ws_scaffold.template import Template
@@ -36,8 +38,10 @@ SETTINGS = settings(
     phases=[Phase.generate, Phase.shrink],
 )
 
-NAMES = st.sampled_from(["chat", "feed", "event", "s", "chat_2", "chat_10"])
-"""One that is the start of another, and one with which many a word starts that has nothing to do with it."""
+NAMES = st.sampled_from(["chat", "feed", "event", "message", "s", "i", "a", "chat_2", "chat_10"])
+"""One that is the start of another, and some with which many a word starts that has nothing to do with them."""
+
+PACKAGES = st.sampled_from(["desk", "trading", "message"])
 
 ENTRIES = st.sampled_from(HANDLERS)
 SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec", "events", "guard"]), min_size=1)
@@ -48,9 +52,43 @@ FEW = 4
 ANY = st.integers(0, 10**6)
 """An index into what there is, whose length nobody knows yet."""
 
+WORDS = """
+
+def mine_{0}(messages, events, service, connection, chat):  # kept-{0}a
+    message = {{"message": "event", "chat": "/ws/chat", "i": b"a"}}  # kept-{0}b
+    return [it for it in messages if it is None or it not in events], f"{{service}} {{connection!r}}"  # kept-{0}c
+"""
+"""Python in words of the template."""
+
+USES = """
+
+from {1}.ws.{2}.service import {3}Service  # kept-{0}a
+USED_{0} = {3}Service, "{3}Service", "{1}.ws.{2}", "{1}.example.com"  # kept-{0}b
+"""
+"""Python that uses what the template has made of a handler's name, and of the package's."""
+
+ABOUT_GIT = b"<<<<<<< HEAD\nkept-%d\n=======\ntheirs\n>>>>>>> branch\n"
+LINKS = st.sampled_from(["service.py", "own", "nowhere.txt", "../socket.py", "../../../../..", "/dev/null", "itself"])
+ODD = st.sampled_from(["fifo", "socket", "huge", "unreadable", "about git", "empty folder"])
+OWN_NAME = re.compile(r"(?:link|odd)_\d+$")
+"""What of the user's is no file that anybody edits."""
+
+FOREIGN = {
+    "GIT_DIR": "/nowhere/.git",
+    "GIT_WORK_TREE": "/nowhere",
+    "GIT_INDEX_FILE": "/nowhere/index",
+}
+"""What git tells its hooks and aliases, of another repository."""
+
 MARKED_LINE = re.compile(rb"[^\r\n]*kept-\d+[^\r\n]*")
+MARKS = re.compile(rb"\s*#\s*kept-\d+[a-z]?")
 WORD = re.compile(rb"\w+")
+IMPORT = re.compile(rb"\s*(?:from|import) ")
+CONFLICT = re.compile(rb"^(?:<<<<<<< ours|>>>>>>> theirs)$", re.MULTILINE)
 CONFLICT_LINE = re.compile(rb"^(<<<<<<< ours|=======|>>>>>>> theirs)\r?\n", re.MULTILINE)
+
+HARDENED = hasattr(git, "SETTINGS")
+"""Whether git is called without the caller's own."""
 
 guide = cache(Template)
 
@@ -83,28 +121,51 @@ def flags(answers: Handler) -> list[str]:
     return [f"--{key}={value}" for key, value in sorted(answers.items()) if key != "name"]
 
 
+def holds_conflict(content: bytes) -> bool:
+    """Whether the command has left a conflict in a file: what the user writes of git says `HEAD`."""
+    return CONFLICT.search(content.replace(b"\r\n", b"\n")) is not None
+
+
+def lines_of(files: Files) -> set[bytes]:
+    """Return every line of what is generated."""
+    return {line for file in files.values() for line in file.content.split(b"\n")}
+
+
+def class_name(name: str) -> str:
+    """Return a handler's name as the template begins classes with it."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
 @dataclass(frozen=True)
 class Moment:
     """A project, between two commands."""
 
+    root: Path = field(compare=False)
     tree: Tree
-    folders: frozenset[str]
+    reached: frozenset[str]
+    """The generated files that are in their place, links on the way to them or not."""
 
     @classmethod
     def of(cls, root: Path) -> "Moment":
         """Look at what is on disk."""
         found = tree(root)
-        return cls(found, frozenset(path for path in found if (root / path).is_dir()))
+        generated = rendered(found[".copier-answers.yml"][1])
+        return cls(root, found, frozenset(path for path in generated if (root / path).is_file()))
 
     @property
     def files(self) -> dict[str, bytes]:
         """What files hold, by their path."""
-        return {path: content for path, (_, content) in self.tree.items() if path not in self.folders}
+        return {path: content for path, (mode, content) in self.tree.items() if stat.S_ISREG(mode)}
 
     @property
     def generated(self) -> Files:
         """What the state says the files are."""
         return rendered(self.files[".copier-answers.yml"])
+
+    @property
+    def package(self) -> str:
+        """The name of the package."""
+        return str(yaml.safe_load(self.files[".copier-answers.yml"])["package_name"])
 
     @property
     def marked_lines(self) -> set[bytes]:
@@ -114,7 +175,7 @@ class Moment:
     @property
     def conflicts(self) -> set[str]:
         """The files with conflict markers."""
-        return {path for path, content in self.files.items() if diff3.holds_markers(content)}
+        return {path for path, content in self.files.items() if holds_conflict(content)}
 
     @property
     def broken(self) -> set[str]:
@@ -129,13 +190,27 @@ class Moment:
 
     @property
     def empty_folders(self) -> set[str]:
-        """The folders that hold nothing."""
-        return {folder for folder in self.folders if not any(path.startswith(f"{folder}/") for path in self.tree)}
+        """The folders that hold nothing, by their names."""
+        parents = {str(PurePath(path).parent) for path in self.tree}
+        folders = {path for path, (mode, _) in self.tree.items() if stat.S_ISDIR(mode)}
+        return {PurePath(folder).name for folder in folders - parents}
 
     @property
     def missing(self) -> set[tuple[str | None, str]]:
         """Which generated files are not in their place: whose they are, and of which template."""
-        return {(file.owner, file.source) for path, file in self.generated.items() if path not in self.files}
+        return {(file.owner, file.source) for path, file in self.generated.items() if path not in self.reached}
+
+    @property
+    def odd(self) -> set[tuple[str, int, bytes]]:
+        """What is no file that is read, by its name, which nothing else has."""
+        found = ((PurePath(path).name, *about) for path, about in self.tree.items())
+        return {(name, mode, b"" if "link" in name else it) for name, mode, it in found if OWN_NAME.match(name)}
+
+    @property
+    def linked_folders(self) -> set[str]:
+        """The folders that a link leads to in the place of a handler's folder."""
+        links = (content for mode, content in self.tree.values() if stat.S_ISLNK(mode))
+        return {PurePath(link.decode()).name for link in links if b"real_" in link}
 
 
 @dataclass(frozen=True)
@@ -171,29 +246,46 @@ class Step:
         own = {
             content
             for path, content in self.before.files.items()
-            if path not in self.before.generated and not PurePath(path).name.startswith(MOVED)
+            if path not in self.before.generated and not self.is_followed(PurePath(path))
         }
         unresolved = {self.before.files[path] for path in self.before.conflicts}
         assert own | unresolved <= set(self.after.files.values())
         assert self.before.windows & self.after.files.keys() <= self.after.windows
         assert len(self.after.broken) <= len(self.before.broken), self.after.broken
+        assert self.before.odd == self.after.odd
+        assert self.before.linked_folders <= self.after.linked_folders
+
+    @staticmethod
+    def is_followed(path: PurePath) -> bool:
+        """Whether a file that is in no place of a generated one may be one: moved, or behind a link."""
+        return path.name.startswith(MOVED) or path.parts[0].startswith("real_")
 
     def respelled(self, line: bytes, there: bytes) -> bool:
-        """Whether a line is there with no other difference than that a rename has given names their new spelling."""
+        """Whether a line is there with no other difference than that a name has its new spelling.
+
+        So has a line of the template's, whatever is written behind it; and an identifier that the template has made.
+        """
+        if MARKS.findall(line) != MARKS.findall(there):
+            return False
+        plain, plain_there = MARKS.sub(b"", line), MARKS.sub(b"", there)
+        if plain in lines_of(self.before.generated) and plain_there in lines_of(self.after.generated):
+            return True
         if WORD.sub(b"", line) != WORD.sub(b"", there):
             return False
-        pairs = zip(WORD.findall(line), WORD.findall(there), strict=False)
-        return all(old == new or self.is_renamed(old, new) for old, new in pairs)
+        pairs = list(zip(WORD.findall(line), WORD.findall(there), strict=False))
+        modules = IMPORT.match(line) is not None
+        return all(old == new or self.is_renamed(old.decode(), new.decode(), modules=modules) for old, new in pairs)
 
-    def is_renamed(self, old: bytes, new: bytes) -> bool:
-        """Whether a word and another are made alike of what the handler was called, and of what it is."""
-        letters = [word.decode().replace("_", "").lower() for word in (old, new)]
+    def is_renamed(self, old: str, new: str, *, modules: bool) -> bool:
+        """Whether a word is an identifier of the template's that is another one now; in an import, also a module."""
         for owner, name in self.renamed.items():
-            prefixes = [(it or "").replace("_", "") for it in (owner, name)]
-            rest = letters[0].removeprefix(prefixes[0])
-            if rest and letters == [prefix + rest for prefix in prefixes]:
+            if modules and (old, new) == (owner, name):
                 return True
-        return False
+            for prefix, other in ((class_name(owner or ""), class_name(name)), (f"{owner}_", f"{name}_")):
+                rest = old.removeprefix(prefix)
+                if rest != old and rest.isalpha() and new == other + rest:
+                    return True
+        return modules and (old, new) == (self.before.package, self.after.package)
 
     def check_exit_code(self) -> None:
         """Hold that the exit code is 1 where a conflict is reported; and that each new one is."""
@@ -201,6 +293,7 @@ class Step:
         assert self.ran.code == int(reported)
         assert not reported or self.after.conflicts
         assert reported or len(self.after.conflicts) <= len(self.before.conflicts)
+        assert reported or not self.after.conflicts & self.after.generated.keys()
 
     def check_state(self) -> None:
         """Hold that the files of every handler are there, if not taken away before; and no other handler's."""
@@ -212,7 +305,8 @@ class Step:
         left = {path for path in old.keys() - new.keys() if self.after.files.get(path) == old[path].content}
         assert not left
         for owner in self.renamed:
-            assert not [path for path in self.after.tree if path.startswith(f"src/desk/ws/{owner}/")]
+            folder = f"src/{self.after.package}/ws/{owner}"
+            assert not [path for path in self.after.tree if path.startswith(f"{folder}/") or path == folder]
         assert self.after.empty_folders <= self.before.empty_folders
 
 
@@ -289,6 +383,8 @@ class Histories(RuleBasedStateMachine):
         assert command(self.folder, "new", "project", "desk", "--handler-name", name).code == 0
         (self.root / "link").symlink_to(self.folder / "beside.py")
         self.written = self.deleted = 0
+        self.environment: dict[str, str] = {}
+        self.put_away: set[bytes] = set()
 
     def teardown(self) -> None:
         """Clean up."""
@@ -301,7 +397,7 @@ class Histories(RuleBasedStateMachine):
     ) -> None:
         """Run a command twice, and check what it did the first time; the second time, nothing must be left to do."""
         before = Moment.of(self.root)
-        ran = command(self.root, *arguments)
+        ran = self.command(*arguments)
         after = Moment.of(self.root)
         step = Step(
             ran,
@@ -314,11 +410,18 @@ class Histories(RuleBasedStateMachine):
         step.check()
         state = load_state(self.root)
         check_state(state, guide(template_of(self.root, state)))
-        again = command(self.root, *arguments)
+        again = self.command(*arguments)
         assert Moment.of(self.root) == after
         assert again.code == ran.code or after.conflicts
         assert {path.name for path in self.folder.iterdir()} <= {"beside.py", "desk", "template"}
         assert (self.folder / "beside.py").read_text() == "beside = True\n"
+
+    def command(self, *arguments: str) -> Ran:
+        """Run a command, in an environment that need not be of one's own making."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            return command(self.root, *arguments)
 
     @rule(name=NAMES, entry=ENTRIES)
     def new(self, name: str, entry: Handler) -> None:
@@ -342,6 +445,11 @@ class Histories(RuleBasedStateMachine):
         handler = self.handler(which)
         self.run("rename", "handler", handler, name, renamed={handler: name} if handler != name else {})
 
+    @rule(name=PACKAGES)
+    def change_package(self, name: str) -> None:
+        """Call the package something else."""
+        self.run("change", "project", "--package-name", name)
+
     @rule(which=ANY)
     def remove(self, which: int) -> None:
         """Remove a handler."""
@@ -358,9 +466,22 @@ class Histories(RuleBasedStateMachine):
             sources = {old: renamed.get(new, new) for old, new in {**sources, **{it: it for it in renamed}}.items()}
         version = self.template.release()
         before = Moment.of(self.root)
-        if abort and command(self.root, "update").output.startswith("ws-scaffold: ") is False:
-            assert command(self.root, "update", "--abort").code == int(bool(before.conflicts))
+        for _ in range(2 if abort else 0):
+            if self.command("update").output.startswith("ws-scaffold: "):
+                break
+            mark = self.mark()
+            edited = self.package_folder / "ws/__init__.py"
+            with (edited if edited.is_file() else self.root / ".copier-answers.yml").open("ab") as file:
+                file.write(b"" if not edited.is_file() else b"# " + mark + b"\n")
+            assert self.command("update", "--abort").code in {0, 1}
+            was = before.files.get(edited.relative_to(self.root).as_posix())
+            if was is not None and edited.read_bytes() != was:  # the update did not change it, nor does its undoing
+                edited.write_bytes(was)
+            elif edited.is_file():
+                self.put_away.add(mark)
             assert Moment.of(self.root) == before
+            kept = [path.read_bytes() for path in (self.root / ".ws-scaffold").rglob("__init__.py")]
+            assert all(any(it in content for content in kept) for it in self.put_away)
         self.run("update", sources=sources)
         refused = load_state(self.root)["_commit"] != version
         assert not refused or Moment.of(self.root) == before
@@ -374,6 +495,68 @@ class Histories(RuleBasedStateMachine):
             state.write_text(re.sub("_src_path: .*", f"_src_path: {self.folder / 'template'}", text))
 
     # What the user does
+
+    @rule(which=ANY)
+    def write_words(self, which: int) -> None:
+        """Write something in words of the template."""
+        path, lines = self.opened(which)
+        if path.suffix == ".py" and lines:
+            self.mark()
+            end = [] if lines[-1].endswith(b"\n") else [b"\n"]
+            self.save(path, [*lines, *end, WORDS.format(self.written).encode()])
+
+    @rule(which=ANY, where=ANY)
+    def use_names(self, which: int, where: int) -> None:
+        """Use a handler's service, by its name."""
+        path, lines = self.opened(where)
+        if path.suffix == ".py" and lines and not path.name.startswith(MOVED):
+            self.mark()
+            name = self.handler(which)
+            text = USES.format(self.written, self.package_folder.name, name, class_name(name))
+            self.save(path, [*lines, *([] if lines[-1].endswith(b"\n") else [b"\n"]), text.encode()])
+
+    @rule(which=ANY, leads_to=LINKS)
+    def link(self, which: int, leads_to: str) -> None:
+        """Put a link into a handler's folder, to what may be there, or not."""
+        folder = self.package_folder / "ws" / self.handler(which)
+        if folder.is_dir():
+            self.mark()
+            name = f"link_{self.written}"
+            (folder / name).symlink_to(name if leads_to == "itself" else leads_to)
+
+    @precondition(lambda self: self.deleted < FEW)
+    @rule(which=ANY)
+    def link_folder(self, which: int) -> None:
+        """Put a handler's folder elsewhere, and a link in its place."""
+        folder = self.package_folder / "ws" / self.handler(which)
+        if folder.is_dir() and not folder.is_symlink():
+            self.mark()
+            folder.rename(self.root / f"real_{self.written}")
+            folder.symlink_to(f"../../../real_{self.written}")
+
+    @rule(which=ANY, kind=ODD, inside=st.booleans())
+    def put_something_odd(self, which: int, kind: str, *, inside: bool) -> None:
+        """Put something there that is no file to be read, or one of which one might think that it holds conflicts."""
+        folder = self.package_folder / "ws" / self.handler(which) if inside else self.root
+        if not folder.is_dir():
+            return
+        self.mark()
+        path = folder / f"odd_{self.written}"
+        match kind:
+            case "about git":
+                path.write_bytes(ABOUT_GIT % self.written)
+            case "empty folder":
+                path.mkdir()
+            case _:
+                MAKE[kind](path)
+
+    @precondition(lambda _: HARDENED)
+    @rule(foreign=st.sampled_from([{}, FOREIGN, {"GIT_CONFIG_GLOBAL": "autocrlf"}]))
+    def be_called(self, foreign: dict[str, str]) -> None:
+        """Be called by git, or by somebody whose git changes the ends of lines."""
+        configuration = self.folder.with_suffix(".gitconfig")
+        configuration.write_text("[core]\n\tautocrlf = true\n")
+        self.environment = {key: str(configuration) if it == "autocrlf" else it for key, it in foreign.items()}
 
     @rule(which=ANY, line=ANY)
     def insert(self, which: int, line: int) -> None:
@@ -414,7 +597,7 @@ class Histories(RuleBasedStateMachine):
     @rule(which=ANY, name=OWN_FILES)
     def add(self, which: int, name: str) -> None:
         """Put a file of one's own into a handler's folder, or write another line into it."""
-        path = self.root / "src/desk/ws" / self.handler(which) / name
+        path = self.package_folder / "ws" / self.handler(which) / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             file.write(b"# " + self.mark() + b"\n")
@@ -431,7 +614,7 @@ class Histories(RuleBasedStateMachine):
     def move(self, which: int, name: str) -> None:
         """Move a file, with a line of one's own in it, out of its folder, or into that of a handler."""
         path = self.path(which)
-        folder = self.root / "src/desk/ws" / name
+        folder = self.package_folder / "ws" / name
         target = (
             folder if folder.is_dir() else self.root
         ) / f"{MOVED}_{self.mark().decode().replace('-', '_')}{path.suffix}"
@@ -441,11 +624,21 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def resolve(self) -> None:
         """Resolve all conflicts: keep both sides of each."""
-        for path in self.root.rglob("*"):
-            if path.is_file() and diff3.holds_markers(path.read_bytes()):
+        for path in self.files():
+            if holds_conflict(path.read_bytes()):
                 path.write_bytes(CONFLICT_LINE.sub(b"", path.read_bytes()))
 
     # Helpers
+
+    @property
+    def package_folder(self) -> Path:
+        """The folder of the package."""
+        return self.root / "src" / str(load_state(self.root)["package_name"])
+
+    def files(self) -> list[Path]:
+        """Return the regular files of the project that a person may look at."""
+        found = (Path(parent, name) for parent, _, names in os.walk(self.root) for name in names)
+        return sorted(it for it in found if stat.S_ISREG(it.lstat().st_mode) and not OWN_NAME.match(it.name))
 
     def handler(self, which: int) -> str:
         """Return the name of a handler; of one that was never there, if there is none."""
@@ -454,7 +647,8 @@ class Histories(RuleBasedStateMachine):
 
     def path(self, which: int) -> Path:
         """Return a file of the project that a person edits."""
-        files = sorted(path for path in self.root.rglob("*") if path.suffix in {".md", ".py", ".toml"})
+        kept = self.root / ".ws-scaffold"
+        files = [it for it in self.files() if it.suffix in {".md", ".py", ".toml"} and not it.is_relative_to(kept)]
         return files[which % len(files)]
 
     def opened(self, which: int) -> tuple[Path, list[bytes]]:
@@ -471,7 +665,7 @@ class Histories(RuleBasedStateMachine):
     def prune(self) -> None:
         """Remove folders that are empty now: what a command leaves must not be mistaken for it."""
         for folder in sorted((path for path in self.root.rglob("*") if path.is_dir()), reverse=True):
-            if not any(folder.iterdir()):
+            if not folder.is_symlink() and not any(folder.iterdir()) and not OWN_NAME.match(folder.name):
                 folder.rmdir()
 
     def mark(self) -> bytes:
@@ -482,23 +676,3 @@ class Histories(RuleBasedStateMachine):
 
 def test_no_history_of_edits_and_commands_loses_a_line() -> None:
     run_state_machine_as_test(Histories, settings=SETTINGS)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "names"),
-    [
-        ("chat", "talk", "TalkConnection talk_handler"),
-        ("chat", "chat_2", "Chat2Connection chat_2_handler"),
-        ("chat", "s", "SConnection s_handler"),
-        ("s", "talk", "TalkConnection talk_handler"),
-        ("event", "talk", "TalkConnection talk_handler"),
-    ],
-)
-def test_a_rename_respells_names_in_an_edit_and_no_other_words(tmp_path: Path, old: str, new: str, names: str) -> None:
-    words = "self service str events event schemas"
-    assert command(tmp_path, "new", "project", "desk", "--handler-name", old).code == 0
-    with (tmp_path / "desk/src/desk/ws" / old / "handler.py").open("a") as file:
-        file.write(f"# {words} {old.capitalize()}Connection {old}_handler\n")
-    assert command(tmp_path / "desk", "rename", "handler", old, new).code == 0
-    handler = (tmp_path / "desk/src/desk/ws" / new / "handler.py").read_text()
-    assert handler.splitlines()[-1] == f"# {words} {names}"

@@ -366,7 +366,7 @@ def test_abort_keeps_what_was_edited_since_in_a_place_of_its_own(command: Comman
         (old / "src/desk/ws/feed/handler.py").unlink()
 
     abort_brings_back_everything(command, old, resolve_half)
-    assert (old / ".ws-scaffold/aborted" / CHAT).read_text() == "half resolved\n"
+    assert (old / ".ws-scaffold/aborted/1" / CHAT).read_text() == "half resolved\n"
     assert (old / ".ws-scaffold/.gitignore").read_text() == "*\n"
 
 
@@ -393,9 +393,9 @@ def test_abort_after_a_commit_is_refused_with_a_way_out(command: Command, old: P
     assert ".ws-scaffold" not in run("git", "status", "--porcelain", "--ignored", cwd=old).stdout
     commit(old, "Updated")
     before = tree(old)
-    head = run("git", "rev-parse", "HEAD", cwd=old).stdout[:7]
     expected = (
-        f"ws-scaffold: Something was committed since the update; nothing was written.\n  try: git revert {head}\n"
+        "ws-scaffold: Something was committed since the update; nothing was written.\n"
+        "  try: git log -1 -- .copier-answers.yml shows the commit of the update: revert that one\n"
     )
     assert command("update", "--abort") == (1, "", expected)
     assert tree(old) == before

@@ -11,7 +11,10 @@ from ws_scaffold.cli import main
 from ws_scaffold.tree import OWN_FOLDER
 
 Tree = dict[str, tuple[int, bytes]]
-"""The mode of everything below a folder, and what a file holds, by its path."""
+"""The mode of everything below a folder, and what a file holds, or where a link leads, by its path."""
+
+LARGE = 2**24
+"""Of a file that is larger, the size says enough."""
 
 
 def tree(folder: Path) -> Tree:
@@ -20,10 +23,15 @@ def tree(folder: Path) -> Tree:
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in {".git", OWN_FOLDER}]
         for path in (Path(parent, name) for name in (*folders, *names)):
-            found[path.relative_to(folder).as_posix()] = (
-                path.stat().st_mode,
-                b"" if path.is_dir() else path.read_bytes(),
-            )
+            about = path.lstat()
+            content = b""
+            if stat.S_ISLNK(about.st_mode):
+                content = os.fsencode(path.readlink())
+            elif stat.S_ISREG(about.st_mode) and (about.st_size > LARGE or not about.st_mode & stat.S_IRUSR):
+                content = b"%d" % about.st_size
+            elif stat.S_ISREG(about.st_mode):
+                content = path.read_bytes()
+            found[path.relative_to(folder).as_posix()] = about.st_mode, content
     return found
 
 

@@ -104,7 +104,10 @@ def _run(options: argparse.Namespace) -> Outcome:
     with _opened(root, options) as (tree, completed):
         change = _change(options, root)
         versions = change.versions()
-        planned = plan(tree, versions, force=options.force) if versions else Plan(())
+        if versions:
+            planned = plan(tree, versions, force=options.force)
+        else:
+            planned = Plan((), unresolved=unresolved(tree, change.new.places()))
         if change.note:
             planned = dataclasses.replace(planned, notes=(change.note, *planned.notes))
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
@@ -112,9 +115,8 @@ def _run(options: argparse.Namespace) -> Outcome:
         if written:
             told += apply(tree, planned, undoable=options.command == "update")
         planned = dataclasses.replace(planned, notes=(*planned.notes, *told))
-        left = [] if planned.changes and not completed else unresolved(tree)
     again = _again(options, change.again)
-    return Outcome(root, planned, written, again, _next(options, planned), completed, left, change.news)
+    return Outcome(root, planned, written, again, _next(options, planned), completed, change.news)
 
 
 def _abort(options: argparse.Namespace) -> Outcome:
@@ -126,8 +128,7 @@ def _abort(options: argparse.Namespace) -> Outcome:
             told = apply(tree, planned)
             planned = dataclasses.replace(planned, notes=(*planned.notes, *told))
             forget_update(tree)
-        left = unresolved(tree)
-    return Outcome(root, planned, not options.dry_run, "", "", completed, left, [])
+    return Outcome(root, planned, not options.dry_run, "", "", completed, [])
 
 
 def _print_json(document: Answers) -> None:
@@ -235,6 +236,7 @@ def main(words: Sequence[str] | None = None, prog: str = "ws-scaffold") -> int:
             f"ws-scaffold: The template cannot be rendered: {str(error).rstrip('.')}.\n  try: update ws-scaffold\n"
         )
         return COULD_NOT
-    except KeyboardInterrupt:
-        sys.stderr.write("ws-scaffold: interrupted; nothing was written\n")
+    except KeyboardInterrupt as interrupt:
+        said = interrupt.args[0] if interrupt.args else "interrupted; nothing was written"
+        sys.stderr.write(f"ws-scaffold: {said}\n")
         return COULD_NOT

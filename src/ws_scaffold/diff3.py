@@ -14,7 +14,7 @@ Lines = Sequence[bytes]
 
 def holds_markers(text: bytes) -> bool:
     """Whether a text holds a conflict that a merge has left in it."""
-    return MARKER.search(text) is not None
+    return (b"<<<<<<< " in text or b">>>>>>> " in text) and MARKER.search(text) is not None
 
 
 @dataclass(frozen=True)

@@ -93,3 +93,11 @@ def head(folder: Path) -> str | None:
         return git("rev-parse", "--verify", "--quiet", "HEAD", folder=folder, otherwise="No commit").strip()
     except ScaffoldError:
         return None
+
+
+def committed(folder: Path, path: str) -> bytes | None:
+    """Return what a file below a folder holds in what is committed last; None where that is not to be had."""
+    try:
+        return git("show", f"HEAD:./{path}", folder=folder, otherwise="No commit").encode()
+    except ScaffoldError:
+        return None

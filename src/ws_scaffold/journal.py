@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ws_scaffold.diff3 import holds_markers
 from ws_scaffold.errors import ScaffoldError
-from ws_scaffold.git import head
+from ws_scaffold.git import committed, head
 from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.records import Record
 from ws_scaffold.render import ANSWERS_FILE
@@ -25,6 +26,8 @@ OWN_IGNORE = f"{OWN_FOLDER}/.gitignore"
 
 ABORTED = f"{OWN_FOLDER}/aborted"
 """What was edited after an update, and is no longer in its place because the update was undone."""
+
+INTERRUPTED = "interrupted while writing: the next command completes it"
 
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 """What it leads to that a record is not as it was written."""
@@ -53,10 +56,12 @@ class _Item:
     after: bytes | None
     mode: int | None
     link: str | None
+    source: str | None
+    """Where it comes from, if it only changes its place."""
 
     @classmethod
     def of(cls, step: Step) -> "_Item":
-        return cls(step.action, step.path, _digest(step.before), step.after, step.mode, step.link)
+        return cls(step.action, step.path, _digest(step.before), step.after, step.mode, step.link, step.source)
 
     @classmethod
     def read(cls, kept: Mapping[str, Any]) -> "_Item":
@@ -67,13 +72,17 @@ class _Item:
             _unpacked(kept["after"]),
             kept["mode"],
             kept["link"],
+            kept["source"],
         )
 
     def kept(self) -> dict[str, Any]:
         return {**vars(self), "after": _packed(self.after)}
 
     def is_done(self, tree: Tree) -> bool:
-        """Whether it has been carried out, as far as one can see."""
+        """Whether it has been carried out, as far as one can see, or begun."""
+        if self.source is not None:
+            arrived = self.link is not None and tree.link(self.path) == self.link
+            return tree.exists(self.path) and (arrived or not tree.exists(self.source))
         done = _digest(self.after)
         try:
             shows = self.before != done or (self.mode is not None and self.mode == tree.mode(self.path))
@@ -100,8 +109,11 @@ def apply(tree: Tree, plan: Plan, *, undoable: bool = False) -> tuple[str, ...]:
     items = [_Item.of(step) for step in plan.steps if step.changes]
     if not items:
         return ()
-    for step in plan.steps:
-        tree.at(step.path)
+    for item in items:
+        if item.source is None and item.link is None:
+            tree.at(item.path)  # nothing is written where one file cannot be
+        else:
+            tree.beside(item.path)
     notes: list[str] = []
     if undoable:
         try:
@@ -110,15 +122,27 @@ def apply(tree: Tree, plan: Plan, *, undoable: bool = False) -> tuple[str, ...]:
             _undo(tree).delete()
             notes.append(f"this update cannot be aborted: {_without_a_stop(error)}")
     journal = _journal(tree)
-    try:
-        journal.write([item.kept() for item in items])
-    except ScaffoldError as error:
-        notes.append(f"had this run been killed, it could not have been completed: {_without_a_stop(error)}")
-    if any(item.path.startswith(f"{OWN_FOLDER}/") for item in items):
-        tree.write(OWN_IGNORE, b"*\n")
-    _carry_out_all(tree, items)
-    journal.delete()
+    with _to_be_completed(tree):
+        try:
+            journal.write([item.kept() for item in items])
+        except ScaffoldError as error:
+            notes.append(f"had this run been killed, it could not have been completed: {_without_a_stop(error)}")
+        if any(item.path.startswith(f"{OWN_FOLDER}/") for item in items):
+            tree.write(OWN_IGNORE, b"*\n")
+        _carry_out_all(tree, items)
+        journal.delete()
     return tuple(notes)
+
+
+@contextlib.contextmanager
+def _to_be_completed(tree: Tree) -> Iterator[None]:
+    """Let who interrupts a run know that it has begun, if it has, and who ends it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if interrupted(tree):
+            raise KeyboardInterrupt(INTERRUPTED) from None
+        raise
 
 
 def _without_a_stop(error: ScaffoldError) -> str:
@@ -147,10 +171,11 @@ def resume(tree: Tree) -> list[Step]:
             if item.path == ANSWERS_FILE and _digest(tree.read(item.path)) not in {item.before, _digest(item.after)}:
                 raise journal.unusable(f"was about another {ANSWERS_FILE} than is here now")
         try:
-            done = _carry_out_all(tree, items)
+            with _to_be_completed(tree):
+                done = _carry_out_all(tree, items)
         except ScaffoldError as error:
             raise journal.unusable(f"cannot be completed ({error.message.partition(';')[0]})") from None
-    for item in items if not done else ():
+    for item in () if done else (item for item in items if item.source is None):
         with contextlib.suppress(ScaffoldError):
             tree.forget(item.path)
             if item.before is None and tree.read(item.path) is None and tree.link(item.path) is None:
@@ -185,22 +210,29 @@ def _left(tree: Tree) -> list[_Item]:
 
 def _carry_out_all(tree: Tree, items: Sequence[_Item]) -> list[Step]:
     done = [_carry_out(tree, item) for item in items]
-    tree.settle(item.path for item in items)
+    tree.settle(path for item in items for path in (item.path, item.source) if path)
     return done
 
 
 def _carry_out(tree: Tree, item: _Item) -> Step:
     path, after = item.path, item.after
-    there = tree.read(path)
-    tree.forget(path)
-    if there != after and _digest(there) != item.before:
-        return Step(Action.KEEP, path, there, there, "it was changed since the run that was interrupted")
-    if item.link is not None:
-        tree.write_link(path, item.link)
-    elif after is None:
-        tree.delete(path)  # the file may be gone, and its folder not yet
-    elif there != after or item.mode not in {None, tree.mode(path)}:
-        tree.write(path, after, item.mode)
+    try:
+        if item.source is not None:
+            if tree.relocate(item.source, path, item.link, replace=item.action is Action.REPLACE):
+                return Step(item.action, path, note=f"from {item.source}")
+            return Step(Action.KEEP, item.source, note=f"there is another {path} now")
+        there = tree.read(path)
+        tree.forget(path)
+        if there != after and _digest(there) != item.before:
+            return Step(Action.KEEP, path, there, there, "it was changed since the run that was interrupted")
+        if item.link is not None:
+            tree.write_link(path, item.link)
+        elif after is None:
+            tree.delete(path)  # the file may be gone, and its folder not yet
+        elif there != after or item.mode not in {None, tree.mode(path)}:
+            tree.write(path, after, item.mode)
+    except (IsADirectoryError, NotADirectoryError) as error:  # no run can ever do that
+        return Step(Action.KEEP, path, note=f"it was changed since: {error.strerror}")
     return Step(item.action, path, there, after)
 
 
@@ -215,13 +247,15 @@ def _remember(tree: Tree, plan: Plan) -> None:
             "path": step.path,
             "before": _packed(step.before),
             "mode": tree.mode(step.path),
-            "link": tree.link(step.path) if step.after is None else None,
+            "link": tree.link(step.source or step.path) if step.source or step.after is None else None,
             "after": _digest(step.after),
+            "source": step.source,
         }
         for step in plan.steps
         if step.changes
     ]
-    _undo(tree).write({"head": head(tree.root), "files": files})
+    generated = [step.path for step in plan.steps]
+    _undo(tree).write({"head": head(tree.root), "files": files, "generated": generated})
 
 
 def undoing(tree: Tree) -> Plan:
@@ -250,23 +284,53 @@ def _undoing(tree: Tree, record: Mapping[str, Any]) -> Plan:
     state = tree.read(ANSWERS_FILE)
     if state == _unpacked(states[ANSWERS_FILE]["before"]):  # a run that was interrupted has undone it
         return Plan(())
-    if record["head"] != (now := head(tree.root)):
-        raise ScaffoldError(
-            "Something was committed since the update; nothing was written.", f"git revert {(now or 'HEAD')[:7]}"
-        )
+    if record["head"] != head(tree.root):
+        raise ScaffoldError("Something was committed since the update; nothing was written.", _way_back(tree, state))
     if _digest(state) != states[ANSWERS_FILE]["after"]:
         raise ScaffoldError(
             f"{ANSWERS_FILE} has changed since the update; nothing was written.",
             "undo what changed it, or bring back single files with git",
         )
-    return Plan(tuple(step for file in files for step in _undone(tree, file)))
+    keeper = _Keeper(tree)
+    steps = tuple(step for file in files for step in _undone(tree, file, keeper))
+    after = {step.path: step.after for step in steps}
+    texts = {path: after[path] if path in after else tree.text(path) for path in record["generated"]}
+    return Plan(steps, unresolved=tuple(path for path, text in texts.items() if text and holds_markers(text)))
 
 
-def _undone(tree: Tree, file: dict[str, Any]) -> Iterator[Step]:
-    path, before, mode = file["path"], _unpacked(file["before"]), file["mode"]
+def _way_back(tree: Tree, state: bytes | None) -> str:
+    """Return how to undo an update after a commit, which may be of something else."""
+    if state is not None and committed(tree.root, ANSWERS_FILE) == state:
+        return f"git log -1 -- {ANSWERS_FILE} shows the commit of the update: revert that one"
+    return "commit the update by itself, then revert that commit"
+
+
+class _Keeper:
+    """Where what was edited after an update goes: a folder for each update that was undone, numbered."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        folder = tree.root / ABORTED
+        names = [child.name for child in folder.iterdir()] if folder.is_dir() else []
+        self._numbers = sorted(int(name) for name in names if name.isdecimal())
+
+    def step(self, path: str, content: bytes | None) -> Step | None:
+        """Return what keeps a file, unless it is kept already, with that content."""
+        if any(self._tree.text(f"{ABORTED}/{number}/{path}") == content for number in self._numbers):
+            return None
+        number = 1 + max(self._numbers, default=0)
+        return Step(Action.CREATE, f"{ABORTED}/{number}/{path}", None, content, f"{path}, as it was now")
+
+
+def _undone(tree: Tree, file: dict[str, Any], keeper: _Keeper) -> Iterator[Step]:
+    path, before, mode, source = file["path"], _unpacked(file["before"]), file["mode"], file["source"]
+    if source is not None:
+        yield Step(Action.MOVE, source, note=f"from {path}", link=file["link"], source=path)
+        return
     there = tree.read(path)
-    if there is not None and there != before and _digest(there) != file["after"]:
-        yield Step(Action.CREATE, f"{ABORTED}/{path}", tree.read(f"{ABORTED}/{path}"), there, f"{path}, as it was now")
+    edited = there is not None and there != before and _digest(there) != file["after"]
+    if edited and (kept := keeper.step(path, there)):
+        yield kept
     if file["link"] is not None:
         if there is not None and tree.link(path) != file["link"]:
             yield Step(Action.DELETE, path, there, None)

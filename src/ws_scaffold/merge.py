@@ -4,45 +4,34 @@ Base is the old state rendered, theirs the new state rendered, ours what is on d
 comes out.
 """
 
-import re
-from collections.abc import Callable, Container, Iterator, Mapping
+import posixpath
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from ws_scaffold import diff3
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.formatting import PYPROJECT, Formatter, differ, find_ruff
 from ws_scaffold.plan import Action, Plan, Step
-from ws_scaffold.renames import SIMILAR, Elsewhere, moved_folders, pairs, respelling, similarity
+from ws_scaffold.renames import (
+    SIMILAR,
+    Elsewhere,
+    Modules,
+    Place,
+    moved_folders,
+    moved_packages,
+    package_of,
+    pairs,
+    similarity,
+)
 from ws_scaffold.render import ANSWERS_FILE, Files, Rendered
+from ws_scaffold.spelling import Edit, Spelling, edited, text_of
 from ws_scaffold.tree import Tree, creation_mode, executable_bits
 
-WORD = re.compile(rb"\w+")
-
-
-def _renaming(old: Rendered, new: Rendered) -> Callable[[bytes], bytes]:
-    """Return what gives the names that are made of a handler's name their new spelling, wherever they stand.
-
-    Edits that use `ChatReply` so become edits that use `TalkReply`. The bare name is left alone: it may be any word.
-    """
-    if old.owner == new.owner:
-        return lambda text: text
-
-    def names(file: Rendered) -> dict[tuple[bytes, bool, bool], bytes]:
-        bare = (file.owner or "").replace("_", "").encode()
-        words = dict.fromkeys(WORD.findall(file.content))
-        spelled = ((word, word.replace(b"_", b"").lower()) for word in words)
-        return {
-            (letters.removeprefix(bare), word.islower(), word.isupper()): word
-            for word, letters in spelled
-            if letters.startswith(bare) and letters != bare
-        }
-
-    # What has no like is no name, even if it starts like one: "self", for a handler called "s".
-    new_names = names(new)
-    spellings = {word: new_names[rest] for rest, word in names(old).items() if rest in new_names}
-    return lambda text: WORD.sub(lambda word: spellings.get(word[0], word[0]), text)
+if TYPE_CHECKING:
+    from ws_scaffold.mentions import Mentions
 
 
 def _folders(files: Files, owner: str) -> set[str]:
@@ -63,10 +52,12 @@ class Versions:
     theirs: Files
     whole_base: Callable[[], Files]
     """Returns all files that were generated."""
-    places: Callable[[], Container[str]]
+    places: Callable[[], Collection[str]]
     """Returns the paths of all files that it is to have."""
     renamed: Mapping[str, str]
     """Handlers with another name, old to new: their files, and the edits in them, move along."""
+    spelling: Spelling | None = None
+    """Where base has names that are others in theirs, if there are any."""
     other_template: bool = False
     """Whether theirs is of another version of the template: then it is not by a name of the user's choice that a file
     of theirs meets another one, and the two are merged."""
@@ -81,10 +72,13 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
     """
     planner = _Planner(tree, versions, force=force)
     steps = list(planner.steps())
-    if unresolved := [step.path for step in steps if step.action == Action.UNRESOLVED]:
-        hold = "holds" if len(unresolved) == 1 else "hold"
+    left = unresolved(tree, {*versions.places(), *planner.followed})
+    # Of two updates one after the other, only the second could be undone.
+    touched = [step.path for step in steps if step.action == Action.UNRESOLVED]
+    if in_the_way := list(dict.fromkeys((*touched, *(left if versions.other_template else ())))):
+        hold = "holds" if len(in_the_way) == 1 else "hold"
         raise ScaffoldError(
-            f"{', '.join(unresolved)} {hold} conflict markers; nothing was written.", "resolve them, then try again"
+            f"{', '.join(in_the_way)} {hold} conflict markers; nothing was written.", "resolve them, then try again"
         )
     if blocked := list(dict.fromkeys(step.path for step in steps if step.action == Action.BLOCKED)):
         there = "is there already" if len(blocked) == 1 else "are there already"
@@ -93,7 +87,7 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
             "move it away" if versions.other_template else "take another name, or --force to replace what is there",
         )
     # The state comes last: it says that all the rest is so.
-    return Plan(tuple(sorted(steps, key=lambda step: step.path == ANSWERS_FILE)), planner.notes)
+    return Plan(tuple(sorted(steps, key=lambda step: step.path == ANSWERS_FILE)), planner.notes, left)
 
 
 @dataclass(frozen=True)
@@ -113,9 +107,11 @@ class _Planner:
         self._versions = versions
         self._force = force
         self._folders: dict[str, str] = {}
-        self._respell: Callable[[bytes], bytes] = bytes
+        self._modules = Modules({})
+        self._mentions: Mentions | None = None  # of what has moved
         self._notes: list[str] = []
-        self._followed: set[str] = set()  # files that the user has moved, and that have a step
+        self.followed: set[str] = set()
+        """Files that the user has moved, and that have a step."""
         self._formatter: Formatter | None = None
         generated = versions.base.get(PYPROJECT)
         if generated and differ(tree, generated.content, {*versions.base, *versions.theirs}):
@@ -131,19 +127,22 @@ class _Planner:
         return self._versions.whole_base()
 
     @cached_property
+    def _places(self) -> Collection[str]:
+        return self._versions.places()
+
+    @cached_property
     def _owners(self) -> set[str | None]:
         """Whose files there were."""
         return {file.owner for file in self._versions.base.values()}
 
     @cached_property
     def _elsewhere(self) -> Elsewhere:
-        return Elsewhere(self._tree, self._whole_base, self._versions.places(), self._formatter)
+        return Elsewhere(self._tree, self._whole_base, self._places, self._formatter)
 
     def steps(self) -> Iterator[Step]:
         base, theirs = self._versions.base, self._versions.theirs
         paired = pairs(base, theirs, self._versions.renamed, other_template=self._versions.other_template)
-        self._folders = moved_folders(paired)
-        self._respell = respelling(self._folders, base)
+        self._follow(moved_folders(paired))
         if self._formatter:
             self._formatter.warm_up(self._to_be_formatted(paired))
         for path, new_path in paired:
@@ -158,9 +157,62 @@ class _Planner:
             if path not in old_paths:
                 yield self._created(self._followed_folder(path, new), new)
         yield from self._unknown_files_of_who_goes()
-        for folder, target in self._folders.items():
-            yield from self._unknown_files_of_what_moves(folder, target)
-        self._notes += self._files_with_old_names() if self._folders else []
+        if self._mentions:
+            for path in self._whole_base.keys() - base.keys():
+                yield self._used(path, self._whole_base[path])
+            for folder, target in self._folders.items():
+                yield from self._unknown_files_of_what_moves(folder, target)
+            self._mentions.look_elsewhere({*self._whole_base, *self.followed})
+            self._notes += self._mentions.notes()
+
+    def _follow(self, folders: Mapping[str, str]) -> None:
+        """Take note of what moves, and of the names that are others now: what uses them is to follow."""
+        self._folders = {self._tree.beside(one): self._tree.beside(other) for one, other in folders.items()}
+        moved = {}
+        if folders:
+            moved = moved_packages(folders, self._whole_base.__contains__, self._places.__contains__)
+        self._modules = Modules(moved)
+        if moved or self._versions.spelling:
+            from ws_scaffold.mentions import Mentions  # noqa: PLC0415 - to read Python takes long to import
+
+            self._mentions = Mentions(
+                self._tree, self._folders, self._modules, self._identifiers, self._versions.renamed
+            )
+
+    @cached_property
+    def _identifiers(self) -> dict[str, str]:
+        spelling, renamed = self._versions.spelling, self._versions.renamed
+        return {old: new for owner in renamed for old, new in spelling.identifiers(owner).items()} if spelling else {}
+
+    def _respelled(self, old: Rendered, base: bytes, ours: bytes, here: str, there: str) -> bytes:
+        """Return a file with what it uses of all that has moved under its new name, and say what does not follow."""
+        if not self._mentions:
+            return ours
+        text, encoding = text_of(ours)
+        edits: list[Edit] = []
+        if spelling := self._versions.spelling:
+            edits += spelling.edits(text_of(base)[0], text, spelling.lines(old.source, old.owner))
+        if here.endswith(".py"):
+            from ws_scaffold.imports import uses  # noqa: PLC0415 - the same
+
+            found = uses(text, self._place_of(old, here, there), self._modules)
+            if found:
+                edits += found.edits
+                self._mentions.unsure(there, text, found.unsure)
+            else:
+                self._mentions.unparsed(there, text)
+        return edited(text, edits).encode(encoding)
+
+    def _place_of(self, old: Rendered, here: str, there: str) -> Place:
+
+        def was(path: str) -> bool:
+            return path in self._whole_base or self._tree.exists(path)
+
+        def will_be(path: str) -> bool:
+            return path in self._places or self._tree.exists(path)
+
+        defines = old.owner in self._versions.renamed
+        return Place(package_of(here, was), package_of(there, will_be), self._identifiers, defines)
 
     def _to_be_formatted(self, paired: list[tuple[str, str | None]]) -> Iterator[tuple[str, bytes]]:
         for path, new_path in paired:
@@ -190,12 +242,20 @@ class _Planner:
         candidates = self._elsewhere.candidates(path)
         if len(candidates) == 1:
             (found,) = candidates
-            self._followed.add(found)
+            self.followed.add(found)
             return _Place(found, self._tree.read(found) or b"", f"moved here from {path}")
         if candidates:
             there = " or ".join(candidates)
             return Step(Action.GONE, path, note=f"it may have been moved to {there}; the change reaches none of them")
         return Step(Action.GONE, path, note="it was deleted, and stays so")
+
+    def _behind_links(self, place: _Place) -> _Place:
+        """Return where a file is that links lead to: it can stay there when what leads to it moves."""
+        real = self._tree.real(place.path)
+        if real == place.path:
+            return place
+        self.followed.add(real)
+        return _Place(real, place.ours, f"{place.path} leads here")
 
     def _followed_folder(self, path: str, new: Rendered) -> str:
         """Return where a new file goes: with its folder, if the user has moved all that was generated in it."""
@@ -236,6 +296,8 @@ class _Planner:
         return Step(action, path, ours, merged.content, "there was one of that name already")
 
     def _deleted(self, path: str, old: Rendered) -> Step:
+        if self._tree.link(path) is not None and not self._force:
+            return Step(Action.KEEP, path, note="it is a link: --force deletes it, too")
         ours = self._tree.read(path)
         if ours is None:
             place = self._place(path)
@@ -243,31 +305,51 @@ class _Planner:
                 return Step(Action.KEEP, place.path, place.ours, place.ours, f"{place.note}; it is generated no more")
             return Step(Action.SAME, path)
         base, _ = self._in_our_style(path, old, ours)
+        path = self._tree.beside(path)
         if ours in {old.content, base} or self._force:
             return Step(Action.DELETE, path, ours, None)
         return Step(Action.KEEP, path, ours, ours, "it holds edits: --force deletes it, too")
 
     def _changed(self, path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
         if path != ANSWERS_FILE and old.content == new.content and old.executable == new.executable:
-            yield Step(Action.SAME, path)
+            yield self._used(path, old) if self._mentions else Step(Action.SAME, path)
             return
         place = self._place(path)
         if isinstance(place, Step):
             yield place
             return
-        action, after = self._merged(path, old, place.ours, new)
-        mode = self._mode(place.path, old, new)
-        if mode is not None and action == Action.SAME:
-            action = Action.UPDATE
-        yield from self._where_it_is(Step(action, place.path, place.ours, after, place.note, mode))
+        yield from self._where_it_is(self._merged(path, path, old, place, new))
+
+    def _used(self, path: str, old: Rendered) -> Step:
+        """Say what happens to a file that stays as it is, unless it uses what has moved."""
+        ours = self._tree.text(path)
+        if self._mentions is None or ours is None or not self._mentions.may_be_in(ours) or ours == old.content:
+            return Step(Action.SAME, path)
+        if diff3.holds_markers(ours):
+            return Step(Action.SAME, path, ours, ours)
+        after = self._respelled(old, old.content, ours, path, path)
+        self._look(path, after, old.content)
+        return Step(Action.SAME if after == ours else Action.MERGE, path, ours, after)
+
+    def _look(self, path: str, after: bytes, generated: bytes) -> None:
+        """Take note of the old names in what the user has written."""
+        if self._mentions:
+            lines = {line.rstrip("\r") for line in text_of(generated)[0].split("\n")}
+            self._mentions.look(path, text_of(after)[0], lines)
 
     def _where_it_is(self, step: Step) -> Iterator[Step]:
         """Yield what happens to a file that may be where the user has put it: in a folder that moves, say."""
+        if step.path in self.followed and (target := self._target(step.path)):
+            yield from self._move(step, target)
+        else:
+            yield step
+
+    def _target(self, path: str) -> str | None:
+        """Return where a path in a folder that moves will be; None for all others."""
         for folder, target in self._folders.items():
-            if step.path in self._followed and step.path.startswith(f"{folder}/"):
-                yield from self._move(step, f"{target}{step.path[len(folder) :]}")
-                return
-        yield step
+            if path.startswith(f"{folder}/"):
+                return f"{target}{path[len(folder) :]}"
+        return None
 
     def _move(self, step: Step, new_path: str) -> Iterator[Step]:
         """Yield what a step does, in another place."""
@@ -284,6 +366,32 @@ class _Planner:
             yield Step(action, new_path, there, step.after, f"from {step.path}", mode)
         yield Step(Action.DELETE, step.path, step.before, None, f"moved to {new_path}")
 
+    def _relocated(self, path: str, new_path: str) -> Step:
+        """Say where something goes that stays what it is: a file that is not generated, a link, a folder."""
+        if obstacle := self._tree.obstacle(new_path):
+            return Step(Action.BLOCKED, obstacle)
+        action = Action.MOVE
+        if self._tree.exists(new_path):
+            action = Action.REPLACE if self._force and self._tree.text(new_path) is not None else Action.BLOCKED
+        there = self._tree.text(new_path)
+        link = self._link(path, new_path)
+        return Step(action, new_path, there, there, note=f"from {path}", link=link, source=path)
+
+    def _link(self, path: str, new_path: str) -> str | None:
+        """Return where a link leads from its new place, if it is one: to the same, wherever that is then."""
+        link = self._tree.link(path)
+        target = self._tree.target(path)
+        if link is None or target is None:
+            return link
+        new_target = next(
+            (to for folder, to in self._folders.items() if target == folder), self._target(target) or target
+        )
+        if PurePosixPath(link).is_absolute():
+            return link if new_target == target else str(self._tree.root / new_target)
+        folder = PurePosixPath(new_path).parent
+        stays = posixpath.normpath(folder / link) == new_target
+        return link if stays else posixpath.relpath(new_target, folder)
+
     def _mode(self, path: str, old: Rendered, new: Rendered) -> int | None:
         """Return the mode that a file is to have, if the template has changed whether it is executable."""
         mode = self._tree.mode(path)
@@ -292,37 +400,51 @@ class _Planner:
         changed = mode | executable_bits(mode) if new.executable else mode & ~0o111
         return None if changed == mode else changed
 
-    def _merged(
-        self, path: str, old: Rendered, ours: bytes, new: Rendered, rename: Callable[[bytes], bytes] = bytes
-    ) -> tuple[Action, bytes]:
+    def _merged(self, path: str, new_path: str, old: Rendered, place: _Place, new: Rendered) -> Step:
+        """Return what happens to a file where it is: it holds what it will hold where it will be."""
+        ours = place.ours
+        there = self._target(place.path) or place.path if place.path in self.followed else new_path
+        mode = self._mode(place.path, old, new)
+
+        def step(action: Action, after: bytes) -> Step:
+            if mode is not None and action == Action.SAME:
+                action = Action.UPDATE
+            return Step(action, place.path, ours, after, place.note, mode)
+
         if ours == new.content:
-            return Action.SAME, ours
+            return step(Action.SAME, ours)
         if path == ANSWERS_FILE:
-            return Action.UPDATE, new.content
+            return step(Action.UPDATE, new.content)
         base, theirs = self._in_our_style(path, old, ours, new)
         if ours == base or self._force:
-            return (Action.SAME if ours == theirs else Action.UPDATE if ours == base else Action.REPLACE), theirs
+            return step(Action.SAME if ours == theirs else Action.UPDATE if ours == base else Action.REPLACE, theirs)
         if diff3.holds_markers(ours):
-            return Action.UNRESOLVED, ours
-        ours = self._respell(rename(ours))
-        merged = diff3.merge(self._respell(rename(base)), ours, theirs)
+            return step(Action.UNRESOLVED, ours)
+        respelled = self._respelled(old, base, ours, place.path, there)
+        merged = diff3.merge(self._renamed(path, new_path, old, base), respelled, theirs)
+        self._look(there, merged.content, theirs)
         if merged.conflicts:
-            return Action.CONFLICT, merged.content
-        return (Action.SAME if merged.content == ours else Action.MERGE), merged.content
+            return step(Action.CONFLICT, merged.content)
+        return step(Action.SAME if merged.content == ours else Action.MERGE, merged.content)
+
+    def _renamed(self, path: str, new_path: str, old: Rendered, base: bytes) -> bytes:
+        """Return base, as it would have been with the new names."""
+        return self._respelled(old, base, base, path, new_path)
 
     def _moved(self, path: str, new_path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
-        rename = _renaming(old, new)
-        there = self._tree.read(new_path)
-        if self._tree.read(path) is None and there and similarity(there, rename(old.content)) >= SIMILAR:
-            action, after = self._merged(new_path, old, there, new, rename)  # the user was faster
-            yield Step(action, new_path, there, after, f"moved here from {path}")
-            return
+        if not self._tree.exists(path):
+            there = self._tree.read(new_path)
+            if there and similarity(there, self._renamed(path, new_path, old, old.content)) >= SIMILAR:
+                # The user was faster.
+                yield self._merged(path, new_path, old, _Place(new_path, there, f"moved here from {path}"), new)
+                return
         place = self._place(path)
         if isinstance(place, Step):
             yield place
             return
-        action, after = self._merged(path, old, place.ours, new, rename)
-        step = Step(action, place.path, place.ours, after, place.note, self._mode(place.path, old, new))
+        if place.path == path:
+            place = self._behind_links(place)
+        step = self._merged(path, new_path, old, place, new)
         yield from self._move(step, new_path) if place.path == path else self._where_it_is(step)
 
     def _unknown_files_of_who_goes(self) -> Iterator[Step]:
@@ -331,34 +453,27 @@ class _Planner:
         remaining = {file.owner for file in self._versions.theirs.values()}
         for owner in dict.fromkeys(file.owner for file in base.values()):
             if owner is not None and owner not in remaining and owner not in self._versions.renamed:
-                for path in self._unknown_files(sorted(_folders(base, owner))):
-                    content = self._tree.read(path)
-                    yield Step(Action.KEEP, path, content, content, "it is not generated")
+                for folder in sorted(_folders(base, owner)):
+                    for path in self._unknown_files(folder):
+                        link = self._tree.link(path) is not None
+                        yield Step(Action.KEEP, path, note="it is a link" if link else "it is not generated")
 
     def _unknown_files_of_what_moves(self, folder: str, target: str) -> Iterator[Step]:
-        """Yield what happens to files of the user's in a folder whose generated files all move to another one."""
-        for path in self._unknown_files([folder]):
-            content = self._tree.read(path)
-            after = None if content is None else self._respell(content)
-            yield from self._move(Step(Action.MOVE, path, content, after), f"{target}{path[len(folder) :]}")
+        """Yield what happens to all else in a folder whose generated files all move to another one."""
+        for path in self._unknown_files(folder):
+            yield self._relocated(path, f"{target}{path[len(folder) :]}")
 
-    def _files_with_old_names(self) -> list[str]:
-        """Return a word about each file of the user's that stays where it is, and imports what does not."""
-        known = {*self._whole_base, *self._followed}
-        moved = tuple(f"{folder}/" for folder in self._folders)
-        return [
-            f"{path} imports what has moved"
-            for path in self._tree.below(".")
-            if path.endswith(".py") and path not in known and not path.startswith(moved)
-            if (content := self._tree.read(path)) and self._respell(content) != content
-        ]
-
-    def _unknown_files(self, folders: list[str]) -> Iterator[str]:
-        for folder in folders:
-            known = self._versions.base.keys() | self._followed
-            yield from (path for path in self._tree.below(folder) if path not in known)
+    def _unknown_files(self, folder: str) -> Iterator[str]:
+        """Yield what is in a folder beside what is generated; only the folder itself, if that is a link."""
+        if self._tree.link(folder) is not None:
+            yield folder
+        elif self._tree.exists(folder):
+            for path in self._tree.entries(folder):
+                generated = path in self._versions.base and self._tree.link(path) is None
+                if path != folder and path not in self.followed and not generated:
+                    yield path
 
 
-def unresolved(tree: Tree) -> list[str]:
-    """Return the files of a project that hold conflict markers of an earlier run."""
-    return [path for path in tree.below(".") if diff3.holds_markers(tree.read(path) or b"")]
+def unresolved(tree: Tree, paths: Iterable[str]) -> tuple[str, ...]:
+    """Return which of some files hold conflict markers of an earlier run."""
+    return tuple(path for path in sorted(paths) if (text := tree.text(path)) and diff3.holds_markers(text))

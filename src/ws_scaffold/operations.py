@@ -12,6 +12,7 @@ from ws_scaffold.changelog import News, news
 from ws_scaffold.errors import ScaffoldError, UsageError
 from ws_scaffold.merge import Versions
 from ws_scaffold.render import Rendering, State, all_answers
+from ws_scaffold.spelling import spelling_of
 from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Template
 
 
@@ -57,6 +58,7 @@ class Change:
             whole_base=old.render if old else dict,
             places=new.places,
             renamed=self.renamed,
+            spelling=spelling_of(old, new, self.renamed) if old else None,
             other_template=old is not None and old.template is not new.template,
         )
 

@@ -58,6 +58,8 @@ class Step:
     """The permissions that it will have, where they are not to stay as they are."""
     link: str | None = None
     """Where it will lead, if it is to be a link."""
+    source: str | None = None
+    """Where it comes from, if it only changes its place, whatever it is and holds."""
 
     @property
     def changes(self) -> bool:
@@ -72,6 +74,8 @@ class Plan:
     steps: tuple[Step, ...]
     notes: tuple[str, ...] = ()
     """What the user should know of how it came about."""
+    unresolved: tuple[str, ...] = ()
+    """The generated files that still hold the conflict markers of an earlier run."""
 
     @property
     def changes(self) -> bool:

@@ -1,8 +1,8 @@
 """Which file is which: what the template has given another path, and what the user has put elsewhere."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 
@@ -15,6 +15,9 @@ SIMILAR = 0.5
 
 Pair = tuple[str, str | None]
 """The path of a file of base, and its path in theirs, or None where theirs has it no more."""
+
+Dotted = tuple[str, ...]
+"""The name of a module, in parts."""
 
 
 @cache
@@ -80,29 +83,48 @@ def moved_folders(paired: Iterable[Pair]) -> dict[str, str]:
     return {folder: to for folder, to in moved.items() if str(PurePosixPath(folder).parent) not in moved}
 
 
-def respelling(folders: Mapping[str, str], generated: Container[str]) -> Callable[[bytes], bytes]:
-    """Return what gives imports of the packages in moved folders, and their names in quotes, the new spelling."""
+def package_of(path: str, is_file: Callable[[str], bool]) -> Dotted:
+    """Return the package that a file is in; or that a folder is, given a file in it."""
+    names: list[str] = []
+    for folder in PurePosixPath(path).parents:
+        if not is_file(f"{folder}/__init__.py"):
+            break
+        names.insert(0, folder.name)
+    return tuple(names)
 
-    def package(folder: str) -> bytes:
-        path = PurePosixPath(folder)
-        above = [path]
-        while f"{above[-1].parent}/__init__.py" in generated:
-            above.append(above[-1].parent)
-        return ".".join(it.name for it in reversed(above)).encode()
 
-    packages = {
-        package(folder): b".".join([*package(folder).split(b".")[:-1], PurePosixPath(target).name.encode()])
-        for folder, target in folders.items()
-        if f"{folder}/__init__.py" in generated and PurePosixPath(folder).parent == PurePosixPath(target).parent
-    }
+@dataclass(frozen=True)
+class Modules:
+    """Packages that have moved, old to new."""
 
-    def respell(text: bytes) -> bytes:
-        for old, new in packages.items():
-            text = re.sub(rb"(?m)^([ \t]*(?:from|import)[ \t]+)" + re.escape(old) + rb"\b", rb"\1" + new, text)
-            text = re.sub(rb"([\"'])" + re.escape(old) + rb"(?=\.\w)", rb"\1" + new, text)
-        return text
+    packages: Mapping[Dotted, Dotted]
 
-    return respell
+    def moved(self, name: Dotted) -> Dotted | None:
+        """Return what a module or something in it is called now, if it has moved."""
+        for end in range(len(name), 0, -1):
+            if new := self.packages.get(name[:end]):
+                return new + name[end:]
+        return None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a text is, and will be: relative imports depend on it."""
+
+    old: Dotted
+    new: Dotted
+    identifiers: Mapping[str, str]
+    """Identifiers with another name."""
+    defines: bool
+    """Whether it belongs to the handler whose identifiers they are: there they need not be imported."""
+
+
+def moved_packages(
+    folders: Mapping[str, str], was: Callable[[str], bool], will_be: Callable[[str], bool]
+) -> dict[Dotted, Dotted]:
+    """Return the packages in moved folders, old name to new, given what says whether a file was, and will be there."""
+    moved = {package_of(f"{one}/_", was): package_of(f"{other}/_", will_be) for one, other in folders.items()}
+    return {old: new for old, new in moved.items() if old and new and old != new}
 
 
 class Elsewhere:
@@ -111,23 +133,19 @@ class Elsewhere:
     def __init__(self, tree: Tree, generated: Files, known: Container[str], formatter: Formatter | None) -> None:
         """Look for what is missing of `generated` among the files that are neither of it nor `known`."""
         self._formatter = formatter
-        missing = {path: file.content for path, file in generated.items() if tree.read(path) is None}
-        there = {path: file.content for path, file in generated.items() if path not in missing}
+        missing = {path: file.content for path, file in generated.items() if not tree.exists(path)}
         sizes = [len(content) for content in missing.values()]
         self._scores: dict[tuple[str, str], float] = {}
         for path in tree.below(".") if missing else ():
             if path in generated or path in known:
                 continue
-            where = tree.at(path)
-            if not where.is_file():  # a link to nothing, say
+            content = tree.text(path, int(max(sizes) / SIMILAR * 2))  # formatting may add to it
+            if content is None or len(content) < min(sizes) * SIMILAR / 2:
                 continue
-            size = where.stat().st_size
-            if not min(sizes) * SIMILAR / 2 <= size <= max(sizes) / SIMILAR * 2:  # formatting may add to it
-                continue
-            content = tree.read(path) or b""
             scores = {was: score for was in missing if (score := self._alike(was, missing[was], content)) >= SIMILAR}
             # What is more like a file that is in its place is a copy of that one.
-            copied = max((self._alike(was, it, content) for was, it in there.items()), default=0.0) if scores else 0.0
+            there = generated.keys() - missing.keys() if scores else set()
+            copied = max((self._alike(was, generated[was].content, content) for was in there), default=0.0)
             self._scores |= {(was, path): score for was, score in scores.items() if score >= copied}
         self._found = dict(_matched(self._scores))
 

@@ -36,15 +36,13 @@ class Outcome:
     """The command to go on with, if there is an obvious one."""
     completed: list[Step]
     """What an interrupted run had left to do."""
-    unresolved: list[str]
-    """The files that still hold the conflicts of an earlier run; known where nothing changes."""
     news: list[News]
     """What another version of the template has brought."""
 
     @property
     def conflicts(self) -> list[str]:
         """The files that hold, or would hold, conflict markers."""
-        return [*self.plan.conflicts, *self.unresolved]
+        return [*self.plan.conflicts, *self.plan.unresolved]
 
 
 def _difference(step: Step) -> str:
@@ -75,6 +73,8 @@ def lines(outcome: Outcome, *, dry_run: bool) -> Iterator[str]:
                 yield difference.rstrip("\n")
     if not outcome.plan.changes and not outcome.completed:
         yield "nothing changes: it is so already"
+    for path in outcome.plan.unresolved:
+        yield _line(Step(Action.CONFLICT, path, note="of an earlier run"))
     yield from _remarks(outcome)
     if outcome.next and outcome.written:
         yield f"next: {outcome.next}"
