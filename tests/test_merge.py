@@ -297,7 +297,7 @@ def test_what_the_system_refuses_is_one_sentence_and_is_completed_once_it_is_men
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def refuse(path: Path, **_: object) -> None:
+        def refuse(path: Path, *_: object, **__: object) -> None:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
         patch.setattr(Path, "mkdir", refuse)

@@ -175,7 +175,9 @@ class Tree:
                 new.symlink_to(str(link))
             arrived = True
         if arrived:
-            self.delete(source)
+            if old.is_symlink():
+                old.unlink()
+            self.delete(source)  # its folder, that is, if nothing is left there
         return arrived
 
     def forget(self, path: str) -> None:
@@ -187,6 +189,7 @@ class Tree:
         """Remove a file, or the link to it, if it is there, and the folders that are empty without it."""
         import shutil  # noqa: PLC0415 - it takes long to import, and most runs delete nothing
 
+        self.at(path)
         where = self.root / self.beside(path)
         where.unlink(missing_ok=True)
         for folder in where.parents:
