@@ -221,7 +221,7 @@ def asgi_push(form: Form, source: Source) -> App:
 # Litestar by hand ----------------------------------------------------------------------------------------------------
 
 
-IDLE, PATIENCE, LARGEST = 600, 30, 1024 * 1024
+IDLE, PATIENCE, LARGEST = 600, 30, 64 * 1024
 """Seconds without a message, seconds that a message waits for its client, and bytes of a message: all at most."""
 
 

@@ -24,6 +24,7 @@ SHARED = {
     "src/{package}/settings.py",
     "src/{package}/ws/__init__.py",
     "src/{package}/ws/handshake.py",
+    "src/{package}/ws/limits.py",
     "src/{package}/ws/socket.py",
     "tests/__init__.py",
     "tests/conftest.py",
@@ -35,6 +36,7 @@ SHARED = {
     "tests/ws/test_handshake.py",
     "tests/ws/test_limits.py",
     "tests/ws/test_services.py",
+    "tests/ws/test_socket.py",
 }
 OF_A_GUARDED_PROJECT = {
     "src/{package}/ws/guards.py",

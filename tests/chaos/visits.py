@@ -13,7 +13,7 @@ from projects import Handler
 from serving.client import Client, connected, target_of
 from serving.server import HOST, Server, path_of
 
-LIMITS = {"uvicorn": 1024 * 1024, "granian": 16 * 1024 * 1024}
+LIMITS = {"uvicorn": 64 * 1024, "granian": 16 * 1024 * 1024}
 """How many bytes a message may have: what the project sets, and what granian does not let anybody set."""
 NO_ANSWER = 1006
 PATIENCE = 6.0

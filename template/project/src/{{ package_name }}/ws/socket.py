@@ -3,39 +3,37 @@
 import asyncio
 import weakref
 from asyncio import current_task
-from collections import defaultdict
 from math import inf
 from typing import Any, Literal, overload
 
-from litestar import Litestar, WebSocket
-from litestar.connection import ASGIConnection
-from litestar.enums import ScopeType
-from litestar.exceptions import WebSocketDisconnect, WebSocketException
-from litestar.handlers import BaseRouteHandler
+from litestar import WebSocket
+from litestar.exceptions import WebSocketDisconnect
 from litestar.status_codes import (
     WS_1000_NORMAL_CLOSURE,
     WS_1003_UNSUPPORTED_DATA,
+    WS_1006_ABNORMAL_CLOSURE,
     WS_1009_MESSAGE_TOO_BIG,
-    WS_1013_TRY_AGAIN_LATER,
 )
 from litestar.types import Message, Receive, Scope, Send
 
+from .limits import is_lost, look_after, size_of
+
 WS_3008_TIMEOUT = 3008  # in IANA's registry
 MAX_REASON_BYTES = 123  # what RFC 6455 leaves of a close frame; servers fail on more
-CLOSED_BY_SERVER = "after sending 'websocket.close'"  # uvicorn, when it has closed itself: no pong came, say
-MAX_RELEASE_SECONDS = 5.0  # what a shutdown waits for handlers at most
+MAX_TURN = 64  # messages that one connection receives before others have their turn
 
 
 class ClientSocket(WebSocket[Any, Any, Any]):
     """A WebSocket on which a client that has left, or has stopped reading, is no error.
 
-    What is sent to such a client is dropped, the next receive raises ``WebSocketDisconnect``, ``iter_data()`` and
-    its siblings end, and so do streams. Servers disagree here: uvicorn raises an ``OSError`` of its own, or a
-    ``RuntimeError`` if it has closed the connection itself; others say nothing; and none gives up on a client that
-    keeps the connection and reads no more.
+    What is sent to such a client is dropped, and streams end. What the client sent before it left is still received;
+    then ``receive()`` raises ``WebSocketDisconnect``, and ``iter_data()`` and its siblings end. Servers disagree here:
+    uvicorn raises an ``OSError`` of its own, or a ``RuntimeError`` if it has closed the connection itself; others say
+    nothing; and none gives up on a client that keeps the connection and stops reading.
 
-    A client that sends too large a message, or with which nothing has been exchanged for too long, has left in the same
-    sense: it is closed with the code that says so. The settings have the limits.
+    A client that sends too large a message, or with which nothing has been exchanged for too long, is closed with the
+    code that says so. One that sends messages too fast is not closed: they are received more slowly, until the client
+    itself has to wait. So a burst loses nothing, and a flood costs little. The settings have the limits.
 
     This is the one place for what is true of every connection, whatever its handler does: limits, time stamps, counts,
     a log line when it ends. Override ``accept()``, ``receive_data()``, ``send_wrapper()`` or ``close()``, and call
@@ -47,9 +45,14 @@ class ClientSocket(WebSocket[Any, Any, Any]):
     # As its bases: there may be many connections, and each would have a dictionary.
     __slots__ = (
         "__weakref__",
+        "_deaf",
+        "_due",
         "_idle_timeout",
+        "_left",
+        "_left_before",
         "_loop",
         "_max_message_size",
+        "_max_rate",
         "_moved",
         "_overdue",
         "_quiet_since",
@@ -57,6 +60,7 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         "_send_timeout",
         "_sending",
         "_stuck_since",
+        "_turn",
         "subprotocol",
     )
 
@@ -68,46 +72,69 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         self._max_message_size: int = settings.max_message_size
         self._idle_timeout: float = settings.idle_timeout
         self._send_timeout: float = settings.send_timeout
+        self._max_rate: int = settings.max_messages_per_second
         self._loop = asyncio.get_running_loop()
         self._sending: list[asyncio.Task[Any]] = []  # the tasks inside of `send`
         self._stuck_since = inf  # the first look that saw a task there, since a message was sent
         self._receiving: asyncio.Task[Any] | None = None  # the task inside of `receive`
-        self._moved = True  # whether a message was received or sent since the last look
+        self._moved = True  # whether a message was sent, or a turn has ended, since the last look
         self._quiet_since = inf  # the look that saw the last message
-        self._overdue: frozenset[asyncio.Task[Any]] = frozenset()  # the tasks that `find_overdue` has cancelled
+        self._overdue: frozenset[asyncio.Task[Any]] = frozenset()  # the tasks that we have cancelled
+        self._deaf = False  # whether nothing is received any more
+        self._turn = min(MAX_TURN, self._max_rate // 4 or 1) if self._max_rate else MAX_TURN
+        self._left = self._turn  # messages that are left of this turn
+        self._left_before = -1  # the same at the last look
+        self._due = -inf  # when a client at the largest rate would have sent all that was received
         self.subprotocol = None
         super().__init__(scope, receive, send)
-        # A timer for each message, or a look at the clock, would cost too much: look now and then.
-        _look_after(weakref.ref(self), self._loop)
+        look_after(weakref.ref(self), self._loop)
 
     def receive_wrapper(self, receive: Receive) -> Receive:
-        """Wrap ``receive``: a client that reaches a limit is closed, and has left."""
+        """Wrap ``receive``: a client that reaches a limit is closed or has to wait."""
 
         async def wrapped_receive() -> Any:
-            if self.connection_state == "disconnect":
-                raise WebSocketDisconnect(detail="the client has left")
+            self._left -= 1
+            if self._left < 0:
+                await self._end_turn()
+            if self._deaf:
+                raise WebSocketDisconnect(detail="the client has left", code=WS_1006_ABNORMAL_CLOSURE)
             self._receiving = current_task(self._loop)
             try:
                 message: Any = await receive()
             except asyncio.CancelledError:
                 if not self._was_overdue():
                     raise
-                return await self._give_up(WS_3008_TIMEOUT, "nothing was received or sent for too long")
+                if self._deaf:
+                    return {"type": "websocket.disconnect", "code": WS_1006_ABNORMAL_CLOSURE}
+                return await self._give_up(WS_3008_TIMEOUT, "idle timeout")
             finally:
                 self._receiving = None
-            self._moved = True
             if message["type"] == "websocket.receive":
-                self.connection_state = "receive"
                 data = message.get("text") or message.get("bytes")
                 limit = self._max_message_size
                 # At most four bytes a character: most messages are too short to be measured.
-                if data and 4 * len(data) > limit and _size(data) > limit:
-                    return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"a message may have {limit} bytes")
+                if data and 4 * len(data) > limit and size_of(data) > limit:
+                    return await self._give_up(WS_1009_MESSAGE_TOO_BIG, f"message too large (limit: {limit} bytes)")
+            elif message["type"] == "websocket.connect":
+                self.connection_state = "connect"
             else:
-                self.connection_state = "connect" if message["type"] == "websocket.connect" else "disconnect"
+                self.connection_state = "disconnect"
+                self._deaf = True
             return message
 
         return wrapped_receive
+
+    async def _end_turn(self) -> None:
+        """Let other connections have their turn; and wait, if the client sends more messages than it may."""
+        seconds = 0.0
+        self._left = self._turn - 1
+        self._moved = True
+        if self._max_rate and self.connection_state != "disconnect":
+            now = self._loop.time()
+            # What a client has not sent, it may send later: at most as much as in a second.
+            self._due = max(self._due, now - 1) + self._turn / self._max_rate
+            seconds = max(self._due - now, 0)
+        await asyncio.sleep(seconds)
 
     async def _give_up(self, code: int, reason: str) -> Any:
         """Close the connection, and return what a receive returns of a client that has left."""
@@ -129,14 +156,15 @@ class ClientSocket(WebSocket[Any, Any, Any]):
                 await send(message)
                 self._stuck_since = inf
             except OSError:
-                self.connection_state = "disconnect"
+                self.connection_state = "disconnect"  # a receive has yet to say so, after what the client sent before
             except RuntimeError as exc:
-                if CLOSED_BY_SERVER not in str(exc):
+                if not is_lost(exc):
                     raise
                 self.connection_state = "disconnect"
+                self._end_receiving()  # the server may not say so before it has told the client all
             except asyncio.CancelledError:
                 if not self._was_overdue():
-                    # anyio knows its cancellations by their message. granian puts one of its own in the place of it:
+                    # anyio 4 knows its cancellations by their message, and granian 2 puts one of its own in its place:
                     # let anyio repeat what it said.
                     await asyncio.sleep(0)
                     raise
@@ -187,20 +215,40 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         content = data if isinstance(data, bytes) else data.encode(encoding)
         return self.send({"type": "websocket.send", "bytes": content, "text": None})
 
-    def find_overdue(self) -> float:
-        """Cancel the tasks that have waited for too long, and return the seconds until the next look.
+    def stop_receiving(self) -> None:
+        """Let the receive loop end, as when the client leaves, because there is nothing more to send.
 
-        What has begun since the last look is taken to begin now. So nothing is cut short, and nothing takes twice as
-        long as it may.
+        A message in hand is done and answered first. If the client has left already, so is what it sent before.
         """
+        if self.connection_state != "disconnect":
+            self._end_receiving()
+
+    def _end_receiving(self) -> None:
+        self._deaf = True
+        if self._receiving:
+            self._cancel(self._receiving)
+
+    def find_overdue(self) -> float | None:
+        """Cancel the tasks that have waited for too long.
+
+        Return the seconds until the next look, or None when the connection has ended. What has begun since the last
+        look is taken to begin now. So nothing is cut short, and nothing takes twice as long as it may.
+        """
+        if self.connection_state == "disconnect":
+            if self._receiving:  # not for a message: the server should have said that the client has left
+                self._end_receiving()
+            return None if self._deaf else self._send_timeout
         now = self._loop.time()
         self._stuck_since = min(self._stuck_since, now) if self._sending else inf
         patience = min(self._stuck_since, now) + self._send_timeout - now
         if patience <= 0:
             self.connection_state = "disconnect"
             self._cancel(*self._sending)
-        if self._moved:
+            self._end_receiving()
+            return None
+        if self._moved or self._left != self._left_before:
             self._moved = False
+            self._left_before = self._left
             self._quiet_since = now
         idle = self._quiet_since + (self._idle_timeout or inf) - now
         if idle <= 0:
@@ -211,12 +259,12 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         return min(patience, idle)
 
     def _cancel(self, *tasks: asyncio.Task[Any]) -> None:
-        self._overdue = frozenset(tasks)
-        for task in tasks:
+        for task in frozenset(tasks) - self._overdue:  # each once
             task.cancel()
+        self._overdue |= frozenset(tasks)
 
     def _was_overdue(self) -> bool:
-        """Tell whether the current task was cancelled by `find_overdue`, and by nobody else."""
+        """Tell whether the current task was cancelled by us, and by nobody else."""
         task = current_task(self._loop)
         if task not in self._overdue:
             return False
@@ -224,50 +272,10 @@ class ClientSocket(WebSocket[Any, Any, Any]):
         return not task.uncancel()
 
     async def close(self, code: int = WS_1000_NORMAL_CLOSURE, reason: str | None = None) -> None:
-        """Close the connection. What is sent from now on is dropped."""
+        """Close the connection. What is sent from now on is dropped, and nothing is received any more."""
         await super().close(code, (reason or "").encode()[:MAX_REASON_BYTES].decode(errors="ignore"))
         self.connection_state = "disconnect"
-
-
-def _look_after(reference: weakref.ref[ClientSocket], loop: asyncio.AbstractEventLoop) -> None:
-    """Look after a connection for as long as it lasts."""
-    socket = reference()
-    if socket is not None and socket.connection_state != "disconnect":
-        loop.call_later(socket.find_overdue(), _look_after, reference, loop)
-
-
-def _size(data: str | bytes) -> int:
-    """Return how many bytes a frame of this data has."""
-    return len(data) if isinstance(data, bytes) or data.isascii() else len(data.encode())
-
-
-async def limit_connections(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """Keep account of the connections of each handler, and send away those that are too many.
-
-    They are accepted first, because a page can read the code of a close, and not that of a refused handshake. Nothing
-    else is done for them: nobody is asked for a token, and no service is touched.
-    """
-    if connection.scope["type"] != ScopeType.WEBSOCKET:
-        return
-    state = connection.app.state
-    limit = state["settings"].max_connections
-    handlers = state.setdefault("handlers", defaultdict[Any, set[Any]](set))[connection.route_handler]
-    if limit and len(handlers) >= limit:
-        socket: Any = connection
-        # A browser gives up if none of the subprotocols that it offers is chosen.
-        await socket.accept(next(iter(socket.scope["subprotocols"]), None))
-        raise WebSocketException(
-            detail=f"{limit} connections are all that this handler takes", code=WS_1013_TRY_AGAIN_LATER
-        )
-    task: Any = current_task()
-    handlers.add(task)
-    task.add_done_callback(handlers.discard)  # no frame, as of a middleware, that lasts as long as the connection
-
-
-async def wait_for_handlers(app: Litestar) -> None:
-    """Let handlers that the server has cancelled finish their release before the application ends."""
-    if handlers := set[Any]().union(*app.state.get("handlers", {}).values()):
-        await asyncio.wait(handlers, timeout=MAX_RELEASE_SECONDS)
+        self._deaf = True
 
 
 class RawSocket(ClientSocket):
