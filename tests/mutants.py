@@ -12,6 +12,7 @@ SERVICE = "src/demo/ws/{name}/service.py"
 SCHEMAS = "src/demo/ws/{name}/schemas.py"
 DEPENDENCIES = "src/demo/ws/{name}/dependencies.py"
 SOCKET = "src/demo/ws/socket.py"
+LIMITS = "src/demo/ws/limits.py"
 CHANNELS = "src/demo/channels.py"
 APP = "src/demo/app.py"
 DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
@@ -29,6 +30,8 @@ FIRST = {
     SETTINGS: "tests/test_settings.py",
     GUARDS: "tests/ws/test_guards.py",
     HANDSHAKE: "tests/ws/test_handshake.py",
+    LIMITS: "tests/ws/test_limits.py",
+    SOCKET: "tests/ws/test_socket.py",
     ROUTER: "tests/ws/test_services.py",
     DEPENDENCIES: "tests/ws/test_services.py",
 }
@@ -37,6 +40,7 @@ FIRST = {
 AS_EVENTS = r"aclosing\((connection\.events\(\))\)"
 DETACHED = "__import__('asyncio').ensure_future(forward())"
 INVALID = r"except \(ValueError, RecursionError\)"
+STOP = r"socket\.stop_receiving\(\).*"
 CANCEL = r"tasks\.cancel_scope\.cancel\(\)"
 
 
@@ -197,7 +201,8 @@ MUTANTS = (
         lambda handler: _receives(handler) and not _own_loop(handler) and not _shared(handler),
     ),
     Mutant("background task not cancelled", HANDLER, CANCEL + r"  # the client has left", "pass", _duplex),
-    Mutant("receive loop not cancelled", HANDLER, CANCEL + r"  # no more events", "pass", _duplex),
+    Mutant("receive loop not ended", HANDLER, STOP, "pass", _duplex),
+    Mutant("message in hand cut short", HANDLER, STOP, "tasks.cancel_scope.cancel()", _duplex),
     Mutant(
         "inbound swallowed",
         HANDLER,
@@ -293,7 +298,102 @@ MUTANTS = (
         "except ZeroDivisionError as",
     ),
     Mutant("a client that stopped reading is kept", SOCKET, r"if patience <= 0:", "if False:"),
-    Mutant("nothing is looked after", SOCKET, r"^        _look_after\(.*\n", ""),
+    Mutant("nothing is looked after", SOCKET, r"^        look_after\(.*\n", ""),
+    Mutant(
+        "any failure of a send taken for a client that left",
+        LIMITS,
+        r"^(CLOSED_BY_SERVER =) \".*\"",
+        r'\1 ""',
+        everywhere=False,
+    ),
+    Mutant(
+        "a client that left before it was accepted is an error",
+        LIMITS,
+        r" or NEVER_ACCEPTED in str\(exc\)",
+        "",
+        everywhere=False,
+    ),
+    Mutant("a connection that is gone looked at", LIMITS, r"None if connection is None else ", "", everywhere=False),
+    Mutant(
+        "looks for as long as the application runs",
+        SOCKET,
+        r"return None if self\._deaf else self\._send_timeout",
+        "return self._send_timeout",
+        everywhere=False,
+    ),
+    Mutant("context kept by a timer", LIMITS, r", context=Context\(\)", "", everywhere=False),
+    Mutant("reason cut inside of a character", SOCKET, r"errors=\"ignore\"", "", everywhere=False),
+    Mutant("message that was cancelled blamed", SOCKET, r"self\._sending\.remove\(task\)", "pass", everywhere=False),
+    Mutant("message blamed for an earlier one", SOCKET, r"if not self\._sending:", "if False:", everywhere=False),
+    Mutant(
+        "later message excuses an earlier one",
+        SOCKET,
+        r"if not self\._sending:",
+        "if True:",
+        everywhere=False,
+    ),
+    Mutant(
+        "sent to a client that has left",
+        SOCKET,
+        r"^ *self\.connection_state = \"disconnect\"\n(?= *self\._deaf = True\n *return message)",
+        "",
+        everywhere=False,
+    ),
+    Mutant(
+        "received from a client that has left",
+        SOCKET,
+        r"^ *self\._deaf = True\n(?= *return message)",
+        "",
+        everywhere=False,
+    ),
+    Mutant("received after a close", SOCKET, r"^        self\._deaf = True\n\n", "\n", everywhere=False),
+    Mutant(
+        "cancelled send goes on", SOCKET, r"if not (self\._was_overdue\(\):\n *# anyio)", r"if \1", everywhere=False
+    ),
+    Mutant(
+        "last words of a client not received",
+        SOCKET,
+        r"(except OSError:\n)( *)",
+        r"\1\2self._deaf = True\n\2",
+        _receives,
+    ),
+    Mutant(
+        "receive goes on though the server has closed",
+        SOCKET,
+        r"self\._end_receiving\(\)(?=  # the server)",
+        "pass",
+        everywhere=False,
+    ),
+    Mutant(
+        "receive goes on though the client is given up",
+        SOCKET,
+        r"(self\._cancel\(\*self\._sending\)\n) *self\._end_receiving\(\)\n",
+        r"\1",
+        everywhere=False,
+    ),
+    Mutant(
+        "receive goes on though the server says nothing",
+        SOCKET,
+        r"if self\._receiving:(?=  # not for)",
+        "if False:",
+        everywhere=False,
+    ),
+    Mutant("cancelled twice", SOCKET, r"frozenset\(tasks\) - self\._overdue", "tasks", everywhere=False),
+    Mutant("failure waits for a client that does not read", APP, r"^    limit_closing\(app\)\n", ""),
+    Mutant(
+        "failure told to nobody",
+        LIMITS,
+        r"app\.after_exception\.append\(",
+        "app.after_exception[:] = (",
+        everywhere=False,
+    ),
+    Mutant(
+        "close that cannot be sent is a second failure",
+        LIMITS,
+        r"^            if not is_lost\(exc\):\n                raise\n",
+        "            raise\n",
+        everywhere=False,
+    ),
     # What the document says, and to whom
     Mutant("handler not described", HANDLER, r"^ *opt ?=.*\n", ""),
     Mutant("replies not described", DOCUMENTED, r"^    replies=\{(.*|\n(        .*\n)+    )\},\n", "", _receives),
@@ -305,26 +405,46 @@ MUTANTS = (
     # What one client may take
     Mutant("size of a message not limited", SOCKET, r"if data and .*:", "if False:"),
     Mutant(
-        "size of a message counted in characters", SOCKET, r"len\(data\.encode\(\)\)", "len(data)", everywhere=False
+        "size of a message counted in characters", LIMITS, r"len\(data\.encode\(\)\)", "len(data)", everywhere=False
     ),
-    Mutant("largest message refused", SOCKET, r"_size\(data\) > limit", "_size(data) >= limit", everywhere=False),
+    Mutant("largest message refused", SOCKET, r"size_of\(data\) > limit", "size_of(data) >= limit", everywhere=False),
+    Mutant("others have no turn", SOCKET, r"if self\._left < 0:", "if False:"),
+    Mutant("number of messages not limited", SOCKET, r"asyncio\.sleep\(seconds\)", "asyncio.sleep(0)"),
+    Mutant(
+        "client that may send slowed down",
+        SOCKET,
+        r"max\(self\._due, now - 1\)",
+        "max(self._due, now)",
+        everywhere=False,
+    ),
+    Mutant(
+        "client that has left slowed down",
+        SOCKET,
+        r"if self\._max_rate and .*:",
+        "if self._max_rate:",
+        everywhere=False,
+    ),
+    Mutant("number of messages always limited", SOCKET, r"if self\._max_rate and ", "if ", everywhere=False),
     Mutant("idle connection kept", SOCKET, r"if idle <= 0:", "if False:"),
     Mutant(
         "idle connection closed with another code", SOCKET, r"^(WS_3008_TIMEOUT = )3008", r"\g<1>3000", everywhere=False
     ),
-    Mutant("what is received does not count", SOCKET, r"^ *self\._moved = True\n(?= *if message)", "", _pushes),
+    Mutant("what is received does not count", SOCKET, r" or self\._left != self\._left_before", "", everywhere=False),
+    Mutant(
+        "whole turn does not count", SOCKET, r"^ *self\._moved = True\n(?= *if self\._max_rate)", "", everywhere=False
+    ),
     Mutant("what is sent does not count", SOCKET, r"^ *self\._moved = True\n(?= *try:)", "", _streams),
     Mutant(
         "handler at work taken for idle", SOCKET, r"finally:\n *self\._receiving = None", "finally:\n pass", _receives
     ),
     Mutant("connections not limited", APP, r"^ *guards=\[limit_connections\],\n", ""),
-    Mutant("connections not counted", SOCKET, r"^ *handlers\.add\(task\)\n", ""),
-    Mutant("connections counted for ever", SOCKET, r"^ *task\.add_done_callback\(.*\n", ""),
-    Mutant("one connection too many", SOCKET, r"len\(handlers\) >= limit", "len(handlers) > limit", everywhere=False),
-    Mutant("limit without a way to switch it off", SOCKET, r"if limit and ", "if ", everywhere=False),
+    Mutant("connections not counted", LIMITS, r"^ *handlers\.add\(task\)\n", ""),
+    Mutant("connections counted for ever", LIMITS, r"^ *task\.add_done_callback\(.*\n", ""),
+    Mutant("one connection too many", LIMITS, r"len\(handlers\) >= limit", "len(handlers) > limit", everywhere=False),
+    Mutant("limit without a way to switch it off", LIMITS, r"if limit and ", "if ", everywhere=False),
     Mutant(
         "refused for their number without their subprotocol",
-        SOCKET,
+        LIMITS,
         r"next\(iter\(.*\), None\)",
         "None",
         everywhere=False,
@@ -443,7 +563,7 @@ MUTANTS = (
     Mutant("routes described to everybody", APP, r"^ *openapi_config=None,.*\n", "", everywhere=False),
 )
 
-FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, GUARDS, HANDSHAKE, SERVER, ROUTER, APP, SETTINGS)
+FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, LIMITS, GUARDS, HANDSHAKE, SERVER, ROUTER, APP, SETTINGS)
 CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in FILES)
 """Touch a file as a mutant does, and break nothing: these must survive."""
 
