@@ -541,7 +541,7 @@ MUTANTS = (
     Mutant("pages of an address not allowed", HANDSHAKE, r"^    return True$", "    return False", everywhere=False),
     Mutant("programs taken for pages", HANDSHAKE, r"text is None or ", "", everywhere=False),
     Mutant("refusal not logged", APP, r"^ *after_exception=\[log_refusal\],\n", "", everywhere=False),
-    Mutant("log forged by a path", HANDSHAKE, r"quote\(scope\[\"path\"\]\)", 'scope["path"]', everywhere=False),
+    Mutant("log forged by a path", HANDSHAKE, r"quote\((scope\[\"path\"\]), .*\)  #", r"\1  #", everywhere=False),
     Mutant("log forged by an origin", HANDSHAKE, r"\{text\[:100\]!a\}", "'{text[:100]}'", everywhere=False),
     Mutant("log filled by an origin", HANDSHAKE, r"text\[:100\]", "text", everywhere=False),
     Mutant("pages cannot ask why", ROUTER, r"^ *guards\.may_connect,\n", "", _guarded, everywhere=False),

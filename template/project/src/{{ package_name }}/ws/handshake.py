@@ -84,4 +84,5 @@ def log_refusal(exc: Exception, scope: Scope) -> None:
         and exc.status_code < HTTP_500_INTERNAL_SERVER_ERROR
     ):
         client = scope["client"][0] if scope["client"] else "a client"
-        logger.info("%s is refused at %s: %s", client, quote(scope["path"]), exc.detail)
+        path = quote(scope["path"], errors="replace")  # no line break of a client's gets into the log
+        logger.info("%s is refused at %s: %s", client, path, exc.detail)
