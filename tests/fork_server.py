@@ -60,6 +60,8 @@ def main() -> None:
                     with contextlib.suppress(Exception):  # not everything can be imported by itself
                         import_module(name)
         _say(answers, answer)
+    requests.close()
+    answers.close()
 
 
 def _become(request: dict[str, Any], printing: int, importing: int) -> None:

@@ -22,12 +22,14 @@ GUARDS = "src/demo/ws/guards.py"
 HANDSHAKE = "src/demo/ws/handshake.py"
 SERVER = "src/demo/server.py"
 SETTINGS = "src/demo/settings.py"
+MAIN = "src/demo/__main__.py"
 
 FIRST = {
     DOCUMENT: "tests/test_asyncapi.py",
     DOCUMENTED: "tests/test_asyncapi.py",
     SERVER: "tests/test_server.py",
     SETTINGS: "tests/test_settings.py",
+    MAIN: "tests/test_main.py",
     GUARDS: "tests/ws/test_guards.py",
     HANDSHAKE: "tests/ws/test_handshake.py",
     LIMITS: "tests/ws/test_limits.py",
@@ -95,6 +97,10 @@ def _has_a_dto(handler: Handler) -> bool:
 
 def _raw(handler: Handler) -> bool:
     return _receives(handler) and handler["payload"] == "raw"
+
+
+def _bytes(handler: Handler) -> bool:
+    return handler["payload"] == "raw" and handler["transport"] == "binary"
 
 
 def _guarded(handler: Handler) -> bool:
@@ -290,6 +296,7 @@ MUTANTS = (
         "",
         lambda handler: not (_own_loop(handler) or _duplex(handler) or _raw(handler) or _shared(handler)),
     ),
+    Mutant("message of no type", SOCKET, r'"websocket\.send", "bytes"', '"websocket.sent", "bytes"', _bytes),
     Mutant("a send to a client that left is an error", SOCKET, r"except OSError:\n", "except ZeroDivisionError:\n"),
     Mutant(
         "a send after the server has closed is an error",
@@ -402,6 +409,30 @@ MUTANTS = (
     Mutant("document served in production", DOCUMENT, r"enabled=.*,", "enabled=True,"),
     Mutant("production not the default", SETTINGS, r"(Environment =) \"production\"", r'\1 "development"'),
     Mutant("console without a server", DOCUMENT, r"\"servers\": .*\}\)", "})"),
+    Mutant(
+        "described as something else", DOCUMENTED, r"Encoding\(\"[^\"]+\"", 'Encoding("text/html"', everywhere=False
+    ),
+    Mutant("described in other frames", DOCUMENTED, r"frames=\"\w+\"", 'frames="none"', everywhere=False),
+    Mutant("no word of the encoding", DOCUMENT, r"^ *content_type=encoding\.content_type,\n", "", everywhere=False),
+    Mutant(
+        "no word of the frames",
+        DOCUMENT,
+        r"^ *extensions=.*\n",
+        "",
+        lambda handler: _own_loop(handler) and handler["transport"] == "binary",  # else the plugin sees it by itself
+        everywhere=False,
+    ),
+    Mutant("replies refer to nothing", DOCUMENT, r"\{channel\}/messages/\{name\}", "", _receives, everywhere=False),
+    Mutant(
+        "replies refer to something else",
+        DOCUMENT,
+        r"\{channel\}/messages/\{name\}",
+        "{channel}/messages",
+        _receives,
+        everywhere=False,
+    ),
+    Mutant("console without TLS", DOCUMENT, r'"wss" if .* else ', "", everywhere=False),
+    Mutant("bytes described as text", DOCUMENT, r", format=\"binary\"", "", _bytes, everywhere=False),
     # What one client may take
     Mutant("size of a message not limited", SOCKET, r"if data and .*:", "if False:"),
     Mutant(
@@ -557,7 +588,35 @@ MUTANTS = (
         everywhere=False,
     ),
     Mutant("token shown", SETTINGS, r", repr=False", "", _guarded, everywhere=False),
+    # How it is started
+    Mutant("module that does nothing", MAIN, r"^    main\(\)\n", "    pass\n", everywhere=False),
+    Mutant("page served without being asked for", MAIN, r"if options\.dev:", "if not options.dev:", everywhere=False),
+    Mutant("page not served when asked for", MAIN, r'= "development"', '= ""', everywhere=False),
+    Mutant("everybody reaches the server", MAIN, r"host=options\.host", "host=None", everywhere=False),
+    Mutant("default host for all to reach", MAIN, r'default="127\.0\.0\.1"', 'default="0.0.0.0"', everywhere=False),
+    Mutant("port ignored", MAIN, r"port=options\.port", "port=8000", everywhere=False),
+    Mutant("no size told the server", MAIN, r"^ *ws_max_size=.*\n", "", everywhere=False),
+    Mutant(
+        "settings not read at the start", MAIN, r"= Settings\.from_environment\(\)", "= Settings()", everywhere=False
+    ),
+    Mutant("settings refused with a traceback", MAIN, r"parser\.error\(str\(exc\)\)", "raise", everywhere=False),
+    Mutant(
+        "clients that are gone not looked for", MAIN, r"ws_ping_interval=20", "ws_ping_interval=None", everywhere=False
+    ),
+    Mutant("pings that need no answer", MAIN, r"ws_ping_timeout=20", "ws_ping_timeout=None", everywhere=False),
+    Mutant("compression negotiated", MAIN, r"^ *ws_per_message_deflate=.*\n", "", everywhere=False),
+    Mutant("shutdown held up for good", MAIN, r"^ *timeout_graceful_shutdown=.*\n", "", everywhere=False),
+    Mutant("limit below none", SETTINGS, r"^(Count = Annotated\[int, Meta\()ge=0, ", r"\1", everywhere=False),
     # What is told, and to whom
+    Mutant(
+        "refusal of a reason of its own is a failure",
+        APP,
+        r"WebSocketDisconnect, WebSocketException, ",
+        "WebSocketDisconnect, ",
+        everywhere=False,
+    ),
+    Mutant("error that does not say what is wrong", SCHEMAS, r"str\(error\) if frame else ", "", _typed),
+    Mutant("error that does not say what is expected", SCHEMAS, r'if frame else "expected .*"', "", _typed),
     Mutant("failure not logged", APP, r'log_exceptions="always"', 'log_exceptions="never"'),
     Mutant("refusals logged as failures", APP, r", \*range\(400, 500\)", "", everywhere=False),
     Mutant("routes described to everybody", APP, r"^ *openapi_config=None,.*\n", "", everywhere=False),

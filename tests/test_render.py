@@ -29,6 +29,7 @@ SHARED = {
     "tests/__init__.py",
     "tests/conftest.py",
     "tests/test_server.py",
+    "tests/test_main.py",
     "tests/test_settings.py",
     "tests/ws/__init__.py",
     "tests/ws/conftest.py",
