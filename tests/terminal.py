@@ -12,15 +12,15 @@ from pathlib import Path
 
 ENTER = b"\r"
 SECONDS = 60
-PATIENCE = 0.5
-"""Seconds without output after which the program is taken to wait."""
+PATIENCE = 0.1
+"""Seconds without output after which a program that takes single keys is taken to wait for one."""
 
 
 def at_a_terminal(command: Sequence[str | Path], folder: Path, keys: bytes = ENTER, **environment: str) -> str:
     """Run a program in a folder, press the keys wherever it waits, and return all that it shows."""
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (50, 250))
-    shown = b""
+    shown, answered = b"", True
     with subprocess.Popen(
         [str(part) for part in command],
         cwd=folder,
@@ -37,11 +37,19 @@ def at_a_terminal(command: Sequence[str | Path], folder: Path, keys: bytes = ENT
                     shown += os.read(ours, 65536)
                 except OSError:  # the other end is closed
                     break
-            else:
+                answered = True
+            elif answered and _takes_keys(ours):
                 os.write(ours, keys)
+                answered = False
         process.kill()
     os.close(ours)
     return shown.decode(errors="replace")
+
+
+def _takes_keys(terminal: int) -> bool:
+    """Tell whether a program has asked the terminal for single keys: one that is still being imported has not."""
+    local_modes: int = termios.tcgetattr(terminal)[3]
+    return not local_modes & termios.ICANON
 
 
 def words(shown: str) -> str:

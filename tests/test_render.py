@@ -56,7 +56,7 @@ OF_ASYNCAPI = {
     "src/{package}/ws/{name}/asyncapi.py",
     "tests/test_asyncapi.py",
 }
-CHANNELS = "src/{package}/channels.py"
+OF_CHANNELS = {"src/{package}/channels.py", "tests/test_channels.py"}
 OF_A_BROKER = {"src/{package}/broker.py", "tests/test_broker.py"}
 
 # What a demanding reader of generated code may still not ask for.
@@ -102,7 +102,7 @@ def test_every_handler_alone_renders_exactly_its_files(template: Path, handler: 
     expected = SHARED | OF_A_HANDLER | ({SCHEMAS} if handler["payload"] == "typed" else set())
     expected |= OF_ASYNCAPI if asyncapi == "yes" else set()
     expected |= OF_A_GUARDED_PROJECT if handler["guard"] == "token" else set()
-    expected |= {CHANNELS} if handler.get("events") == "channel" else set()
+    expected |= OF_CHANNELS if handler.get("events") == "channel" else set()
     files = {path: file.content.decode() for path, file in project.render().items()}
     assert set(files) == {path.format(package="demo", name=handler["name"]) for path in expected}
     for path, text in files.items():
@@ -122,7 +122,7 @@ def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, 
     shared = own | {"events": "channel"}
     without = contents(render(template, tmp_path / "without", {**answers, "handlers": [own]}))
     project = render(template, tmp_path / "demo", {**answers, "package_name": "without", "handlers": [shared]})
-    added = {CHANNELS} | (OF_A_BROKER if backend != "memory" else set())
+    added = OF_CHANNELS | (OF_A_BROKER if backend != "memory" else set())
     assert set(contents(project)) - set(without) == {path.format(package="without") for path in added}
     assert_formatted(project)
     for checker in (
