@@ -182,9 +182,12 @@ MALFORMED = "cannot be a handler's name: take up to 40 small letters, digits and
     ("name", "reason"),
     [
         ("class", '"class" is a Python keyword: take another name, such as my_class.'),
-        ("queue", '"queue" would hide the module of that name: take another one, such as my_queue.'),
-        ("litestar", '"litestar" would hide the module of that name: take another one, such as my_litestar.'),
-        ("socket", '"socket" is a name with a meaning of its own here: take another one, such as my_socket.'),
+        ("socket", '"socket" has a meaning of its own in Litestar: take another name, such as my_socket.'),
+        (
+            "limits",
+            '"limits" is what files of the project\'s own are called: take another name, such as my_limits.',
+        ),
+        ("con", '"con" cannot be a folder on Windows: take another name, such as my_con.'),
         *((name, f'"{name}" {MALFORMED}') for name in ("2chat", "../chat", "/chat", "chat/../..", "x" * 41, "", ".")),
         ("\N{CYRILLIC SMALL LETTER ES}hat", f'"\N{CYRILLIC SMALL LETTER ES}hat" {MALFORMED}'),
     ],

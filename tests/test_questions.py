@@ -219,9 +219,15 @@ def test_malformed_handler_name_is_refused_with_a_good_one(template: Path, tmp_p
     ("question", "name", "reason"),
     [
         ("handler_name", "class", "is a Python keyword: take another name, such as my_class"),
-        ("handler_name", "socket", "is a name with a meaning of its own here: take another one, such as my_socket"),
-        ("handler_name", "guards", "is a name with a meaning of its own here: take another one, such as my_guards"),
-        ("handler_name", "queue", "would hide the module of that name: take another one, such as my_queue"),
+        ("handler_name", "socket", "has a meaning of its own in Litestar: take another name, such as my_socket"),
+        (
+            "handler_name",
+            "guards",
+            "is what files of the project's own are called: take another name, such as my_guards",
+        ),
+        ("handler_name", "aux", "cannot be a folder on Windows: take another name, such as my_aux"),
+        ("package_name", "nul", "cannot be a folder on Windows: take another name, such as my_nul"),
+        ("package_name", "redis", "would hide the module of that name: take another one, such as my_redis"),
         ("package_name", "async", "is a Python keyword: take another name, such as my_async"),
         ("package_name", "litestar", "would hide the module of that name: take another one, such as my_litestar"),
         ("package_name", "asyncio", "would hide the module of that name: take another one, such as my_asyncio"),
@@ -243,11 +249,6 @@ def test_name_that_would_break_the_project_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(f'"{name}" {reason}') + "$"):
         render(template, tmp_path / "demo", {question: name})
-
-
-def test_every_standard_module_is_a_taken_package() -> None:
-    taken = set(questions()["taken_packages"]["default"])
-    assert {name for name in sys.stdlib_module_names if name.islower() and not name.startswith("_")} <= taken
 
 
 def test_every_keyword_is_refused() -> None:

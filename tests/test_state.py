@@ -30,12 +30,25 @@ CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
         (f"{HEAD}handlers: 3\n", "has handlers that are no list", UNDO),
         (f"{HEAD}handlers: [3]\n", "has a handler 1 that is no mapping", UNDO),
         (f"{HEAD}handlers:\n{CHAT}{CHAT}", 'has two handlers called "chat"', UNDO),
-        (f"{HEAD}handlers: [{{name: chat}}]\n", 'has a handler 1 without "interface"', UNDO),
+        (f"{HEAD}handlers: [{{name: chat}}]\n", 'has a handler 1 without "payload"', UNDO),
         (f"{HEAD}handlers:\n{CHAT.replace('listener', 'x')}", 'has a handler 1 with an unknown interface: "x"', UNDO),
         (f"{HEAD}handlers:\n{CHAT.replace('typed', '1')}", 'has a handler 1 with a payload that is no text: "1"', UNDO),
         (
             f"{HEAD}handlers:\n{CHAT.replace('chat', '../../chat')}",
-            'has a handler 1 with a name that cannot be one: "../../chat"',
+            ('has a handler 1 with a name that cannot be one: "../../chat" cannot be a handler\'s name: take up to 40 '
+            "small letters, digits and underscores, such as chat_room"),
+            UNDO,
+        ),
+        (
+            f"{HEAD}handlers:\n{CHAT.replace('chat', 'class')}",
+            ('has a handler 1 with a name that cannot be one: "class" is a Python keyword: take another name, such as '
+            "my_class"),
+            UNDO,
+        ),
+        (
+            f"{HEAD}handlers:\n{CHAT}{CHAT.replace('chat', 'limits')}",
+            ('has a handler 2 with a name that cannot be one: "limits" is what files of the project\'s own are called: '
+            "take another name, such as my_limits"),
             UNDO,
         ),
         (

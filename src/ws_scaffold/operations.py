@@ -210,6 +210,11 @@ def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: 
     except UsageError as error:
         error.hint = "ws-scaffold update --data NAME=ANSWER takes another answer"
         raise
+    named = template.question(ENTRY_NAME)
+    for entry in project.entries:
+        if refusal := named.refusal(entry["name"]):
+            rename = f"ws-scaffold rename handler {entry['name']} NAME"
+            raise UsageError(f"{new} has no room for a handler of that name: {refusal}.", f"{rename}, and then update")
     about = template.about(answers)
     entries = [it["state"] for it in answers["websockets"]]
     again = ["update", "--to", new]

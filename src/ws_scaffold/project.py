@@ -1,10 +1,10 @@
 """A generated project: its state file, the version of the template that it was made with, and who may write to it."""
 
 import contextlib
+import functools
 import os
-import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.render import ANSWERS_FILE, State
 from ws_scaffold.template import ENTRY_NAME, Template, load_yaml
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 SHOWN = 60
 LARGEST = 2**20
 """How many bytes an answers file may have: a handler needs a hundred."""
@@ -104,11 +103,12 @@ def check_state(state: State, template: Template) -> None:
             raise _refused(f'has no "{name}"')
     if not isinstance(state["handlers"], list):
         raise _refused("has handlers that are no list")
-    keys = {"name" if name == ENTRY_NAME else name for name in template.names("handler")}
-    values = {key: set(template.values(key)) for key in keys - {"name"}}
+    named, lacking = template.question(ENTRY_NAME), functools.cache(template.lacking)
     names: set[str] = set()
     for number, entry in enumerate(state["handlers"], start=1):
-        _check_entry(entry, f"handler {number}", keys, values)
+        _check_entry(entry, f"handler {number}", template.entry_values, lacking)
+        if refusal := named.refusal(_shown(entry["name"])):
+            raise _refused(f"has a handler {number} with a name that cannot be one: {refusal}")
         if entry["name"] in names:
             raise _refused(f'has two handlers called "{entry["name"]}"')
         names.add(entry["name"])
@@ -120,21 +120,19 @@ def _shown(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
-def _check_entry(entry: Any, place: str, keys: set[str], values: dict[str, set[str]]) -> None:
+def _check_entry(
+    entry: Any, place: str, values: Mapping[str, list[str]], lacking: Callable[[frozenset[str]], list[str]]
+) -> None:
     if not isinstance(entry, dict):
         raise _refused(f"has a {place} that is no mapping")
-    if unknown := [_shown(key) for key in entry if key not in keys]:
+    if unknown := [_shown(key) for key in entry if key not in values]:
         raise _refused(f'has a {place} with a key "{unknown[0]}" that this version does not know', MADE_LATER)
-    for key in ("name", "interface", "payload", "transport"):
-        if key not in entry:
-            raise _refused(f'has a {place} without "{key}"')
+    if missing := lacking(frozenset(entry)):
+        raise _refused(f'has a {place} without "{missing[0]}"')
     for key, value in entry.items():
         if not isinstance(value, str):
             raise _refused(f'has a {place} with a {key} that is no text: "{_shown(value)}"')
-        if key == "name":
-            if not NAME.fullmatch(value):
-                raise _refused(f'has a {place} with a name that cannot be one: "{_shown(value)}"')
-        elif value not in values[key]:
+        if values[key] and value not in values[key]:
             raise _refused(f'has a {place} with an unknown {key}: "{_shown(value)}"')
 
 

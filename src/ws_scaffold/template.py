@@ -77,7 +77,7 @@ def _to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:
 
 
 def _regex_replace(value: str, pattern: str, replacement: str) -> str:
-    return re.sub(pattern, replacement, value)
+    return re.sub(pattern, replacement, str(value))
 
 
 class _Sandbox(jinja2.sandbox.SandboxedEnvironment):
@@ -281,8 +281,10 @@ class Template:
     def compute(self, source: str, context: Mapping[str, Any]) -> Any:
         """Return what the YAML says that a Jinja expression gives."""
         self._values = []
-        text = self.evaluate(source, context)
-        values, self._values = self._values, None
+        try:
+            text = self.evaluate(source, context)
+        finally:
+            values, self._values = self._values, None
         if len(values) == 1 and not text.strip():
             return values[0]
         return load_yaml(self.evaluate(source, context) if values else text)
@@ -371,5 +373,30 @@ class Template:
         choices = self.questions[name].get("choices", {})
         if isinstance(choices, dict):
             return list(choices.values())
-        unanswered = self.resolve({}, folder="project", until=name)
-        return [choice.value for choice in Question(self, name, unanswered).choices]
+        return [choice.value for choice in self.question(name).choices]
+
+    def question(self, name: str) -> Question:
+        """Return a question as it is when all before it have their defaults."""
+        return Question(self, name, self.resolve({}, folder="project", until=name))
+
+    @cached_property
+    def entry_values(self) -> dict[str, list[str]]:
+        """What an entry of `handlers` may have, and the values that each of it may take; none where that is open."""
+        return {"name" if name == ENTRY_NAME else name: self.values(name) for name in self.names("handler")}
+
+    def lacking(self, keys: frozenset[str]) -> list[str]:
+        """Return what an entry of `handlers` with these keys lacks: without it, what follows is undefined."""
+        whole = {key: values[0] if values else "x" for key, values in self.entry_values.items()}
+        context = self.resolve({"handlers": []}, folder="project", until="websockets")
+
+        def suffice(keys: frozenset[str]) -> bool:
+            entry = {key: value for key, value in whole.items() if key in keys}
+            try:
+                self.compute(self.questions["websockets"]["default"], {**context, "handlers": [entry]})
+            except jinja2.UndefinedError:
+                return False
+            return True
+
+        if suffice(keys):
+            return []
+        return [key for key in whole if key not in keys and not suffice(frozenset(whole) - {key})]
