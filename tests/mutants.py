@@ -157,7 +157,7 @@ MUTANTS = (
         "service never closed",
         DEPENDENCIES,
         r"^( *)async with (service\.running\(\)):",
-        r"\1running = \2\n\1await running.__aenter__()\n\1if True:",
+        r"\1app.state['running'] = \2\n\1await app.state['running'].__aenter__()\n\1if True:",
     ),
     Mutant(
         "service closed before the handlers have ended",
