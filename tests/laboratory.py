@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -79,10 +79,11 @@ def covering_runs() -> tuple[tuple[Mutant, Handler], ...]:
 class Laboratory:
     """Where mutants of handlers are tried, each in a project of one handler that is known to be sound."""
 
-    def __init__(self, template: Path, python: Path, folder: Path) -> None:
+    def __init__(self, template: Path, python: Path, folder: Path, answers: Mapping[str, str] | None = None) -> None:
         self._template = template
         self._python = python
         self._folder = folder
+        self._answers = {"channels_history": "20", **(answers or {})}
 
     def survivors(self, handler: Handler, mutants: Iterable[Mutant]) -> list[str]:
         """Return which mutants of a handler its generated tests do not notice; they must pass where it is as it is.
@@ -109,7 +110,7 @@ class Laboratory:
             "project_name": "Demo",
             "package_name": "demo",
             "asyncapi": "yes",
-            "channels_history": "20",
+            **self._answers,
             "handlers": [handler],
         }
         for path, file in Rendering(Template(self._template), state).render().items():

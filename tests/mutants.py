@@ -14,6 +14,7 @@ DEPENDENCIES = "src/demo/ws/{name}/dependencies.py"
 SOCKET = "src/demo/ws/socket.py"
 LIMITS = "src/demo/ws/limits.py"
 CHANNELS = "src/demo/channels.py"
+BROKER = "src/demo/broker.py"
 APP = "src/demo/app.py"
 DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
 DOCUMENT = "src/demo/asyncapi.py"
@@ -28,6 +29,7 @@ FIRST = {
     DOCUMENT: "tests/test_asyncapi.py",
     DOCUMENTED: "tests/test_asyncapi.py",
     SERVER: "tests/test_server.py",
+    BROKER: "tests/test_broker.py",
     SETTINGS: "tests/test_settings.py",
     MAIN: "tests/test_main.py",
     GUARDS: "tests/ws/test_guards.py",
@@ -621,6 +623,55 @@ MUTANTS = (
     Mutant("refusals logged as failures", APP, r", \*range\(400, 500\)", "", everywhere=False),
     Mutant("routes described to everybody", APP, r"^ *openapi_config=None,.*\n", "", everywhere=False),
 )
+
+NO_WAIT = r"^ *await self\._listening\.wait\(\)\n"
+ANY_BROKER = (
+    Mutant("attempts without a pause", BROKER, r"^ *await asyncio\.sleep\(PAUSE\)\n", ""),
+    Mutant("loss said again and again", BROKER, r"self\._is_lost = True", "pass"),
+    Mutant("return said again and again", BROKER, r"self\._is_lost = False\n(?= *logger)", "\n"),
+    Mutant("connecting may take for ever", BROKER, r"asyncio\.timeout\(CONNECT_TIMEOUT\)", "asyncio.timeout(None)"),
+    Mutant("events are sent before anybody listens again", BROKER, NO_WAIT, ""),
+    Mutant("events in no order", BROKER, r"(_publishing = asyncio\.)Lock\(\)", r"\1Semaphore(9999)"),
+    Mutant("publishing may take for ever", BROKER, r"asyncio\.timeout\(PUBLISH_TIMEOUT\)", "asyncio.timeout(None)"),
+    Mutant("URL quoted", BROKER, r"^( *)raise ValueError\(\"channels_url.*from None", r"\1raise"),
+)
+BROKER_MUTANTS = {
+    "redis": (
+        *ANY_BROKER,
+        Mutant("silence is a loss", BROKER, r"^ *await pubsub\.ping\(\)\n", ""),
+        Mutant("silence is never a loss", BROKER, r"^( *)is_asked = True", r"\1pass"),
+        Mutant("silence ends the listening", BROKER, r"(is_asked = True\n *)continue", r"\1return"),
+        Mutant("an answer is no answer", BROKER, r"^ *is_asked = False\n(?= *self)", ""),
+        Mutant("never listens again", BROKER, r"return pubsub$", "return None"),
+        Mutant("subscriptions end with the connection", BROKER, r", \*map\(self\._key, self\._subscribed\)", ""),
+        Mutant("event overtakes the subscription", BROKER, r"^ *await self\._confirmation\(channel\)  #.*\n", ""),
+        Mutant("databases of a server not apart", BROKER, r"parse_url\(url\)\.get\('db', 0\)", "0"),
+        Mutant("nobody joins without the past", BROKER, r"return \[\]", "raise"),
+        Mutant("connection for everybody who reads the past", BROKER, r", self\._reading(?=:)", ""),
+        Mutant("past kept for a minute", BROKER, r"^(HISTORY_SECONDS = )24 \* 3600", r"\g<1>60"),
+        Mutant("past kept for ever", BROKER, r'^redis\.call\("EXPIRE", list, .*\n', ""),
+        Mutant("names of the past kept for ever", BROKER, r'^redis\.call\("EXPIRE", lists, .*\n', ""),
+        Mutant("past unbounded", BROKER, r"count > max_events or ", ""),
+        Mutant("past unbounded in bytes", BROKER, r" or offset \+ #event - first > max_bytes", ""),
+        Mutant("past of any number of channels", BROKER, r'^while redis\.call\("ZCARD".*', "while false do"),
+        Mutant("past of the busiest channel dropped", BROKER, r"ZPOPMIN", "ZPOPMAX"),
+        Mutant("past begins with its offset", BROKER, r"entry\[OFFSET_BYTES:\]", "entry"),
+    ),
+    "postgres": (
+        *ANY_BROKER,
+        Mutant("what nobody has joined is heard", BROKER, r"channel in self\._subscribed and ", ""),
+        Mutant(
+            "lost connection stops everything",
+            BROKER,
+            r"(except FAILURES:\n)( *)await self\._end_publishing\(\)\n.*\n",
+            r"\1\2pass\n",
+        ),
+        Mutant("never listens again", BROKER, r"^ {12}await self\._end_listening\(\)\n(?= *await)", ""),
+        Mutant("waits for a server that is stuck", BROKER, r"^ *await connection\.close\(\)\n(?= *sending)", ""),
+        Mutant("too large an event sent", BROKER, r"if size > MAX_PAYLOAD_BYTES:", "if False:"),
+    ),
+}
+"""Ways to break what passes events on, by broker; noticed by tests that have one."""
 
 FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, LIMITS, GUARDS, HANDSHAKE, SERVER, ROUTER, APP, SETTINGS)
 CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in FILES)

@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed
 
 from brokers import Broker, Valkey, broker
 from conftest import Environment
+from laboratory import Laboratory
+from mutants import BROKER_MUTANTS
 from projects import HANDLERS, PYTHONS, Handler, render, run, run_own_tests
 from serving.server import DEADLINE, HOST, TESTS, free_port, listens, wait_until
 
@@ -75,6 +77,17 @@ def test_own_tests_pass_on_every_broker(template: Path, tmp_path: Path, python: 
     assert done.returncode == 0, done.stdout
     done = run_own_tests(python, project, "-k", "published or broker or starts")
     assert done.returncode == 0, f"without a broker:\n{done.stdout}"
+
+
+@pytest.mark.parametrize("kind", ["valkey", "postgres"])
+def test_tests_of_the_broker_notice_every_mutant(
+    template: Path, tmp_path: Path, python: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with broker(kind) as running:
+        monkeypatch.setenv("DEMO_TEST_CHANNELS_URL", running.url)
+        answers = {"channels_backend": running.backend, "channels_history": "20" if kind == "valkey" else "0"}
+        laboratory = Laboratory(template, python, tmp_path, answers)
+        assert not laboratory.survivors({"name": "rooms"} | ROOMS, BROKER_MUTANTS[running.backend])
 
 
 # Between processes ----------------------------------------------------------------------------------------------------
