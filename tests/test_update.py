@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import copier
@@ -336,7 +337,7 @@ def test_conflicts_are_known_before_anything_is_written(command: Command, old: P
     assert tree(old) == before
 
 
-def abort_brings_back_everything(command: Command, project: Path, edit: Callable[[], None]) -> None:
+def abort_brings_back_everything(command: Command, project: Path, edit: Callable[[], object]) -> None:
     """Update and abort, and compare contents and modes; what is edited in between is kept elsewhere."""
     before = tree(project)
     command("update")
@@ -368,6 +369,44 @@ def test_abort_keeps_what_was_edited_since_in_a_place_of_its_own(command: Comman
     abort_brings_back_everything(command, old, resolve_half)
     assert (old / ".ws-scaffold/aborted/1" / CHAT).read_text() == "half resolved\n"
     assert (old / ".ws-scaffold/.gitignore").read_text() == "*\n"
+
+
+def test_every_abort_keeps_what_it_puts_aside(command: Command, old: Path) -> None:
+    """What is the same as before is kept once."""
+    for text in ("one\n", "two\n", "one\n"):
+        abort_brings_back_everything(command, old, partial((old / CHAT).write_text, text))
+    kept = {path: path.read_text() for path in sorted((old / ".ws-scaffold/aborted").rglob("*.py"))}
+    aborted = old / ".ws-scaffold/aborted"
+    assert kept == {aborted / "1" / CHAT: "one\n", aborted / "2" / CHAT: "two\n"}
+
+
+def test_abort_after_a_commit_of_something_else_says_how_to_revert_the_update(command: Command, old: Path) -> None:
+    commit(old)
+    command("update")
+    (old / "other.txt").write_text("mine\n")
+    run("git", "add", "other.txt", cwd=old)
+    user = ("-c", "user.name=Tests", "-c", "user.email=tests@localhost")
+    run("git", *user, "commit", "--quiet", "--message", "Other", cwd=old)
+    before = tree(old)
+    expected = (
+        "ws-scaffold: Something was committed since the update; nothing was written.\n"
+        "  try: commit the update by itself, then revert that commit\n"
+    )
+    assert command("update", "--abort") == (1, "", expected)
+    assert tree(old) == before
+
+
+def test_update_waits_until_conflicts_are_resolved(command: Command, old: Path) -> None:
+    """Of two updates one after the other, only the second could be undone."""
+    contradict(old)
+    command("update", "--to", "v0.0.2")
+    (old / CHAT).write_text("<<<<<<< ours\n=======\n>>>>>>> theirs\n")
+    before = tree(old)
+    code, _, err = command("update")
+    assert (code, err.splitlines()[0]) == (1, f"ws-scaffold: {CHAT} holds conflict markers; nothing was written.")
+    assert tree(old) == before
+    code, out, _ = command("list")
+    assert (code, "chat" in out) == (0, True)
 
 
 def test_abort_brings_back_links(command: Command, old: Path) -> None:
