@@ -476,4 +476,11 @@ class _Planner:
 
 def unresolved(tree: Tree, paths: Iterable[str]) -> tuple[str, ...]:
     """Return which of some files hold conflict markers of an earlier run."""
-    return tuple(path for path in sorted(paths) if (text := tree.text(path)) and diff3.holds_markers(text))
+
+    def text(path: str) -> bytes:
+        try:
+            return tree.text(path if tree.link(path) is None else tree.real(path)) or b""
+        except ScaffoldError:  # it leads out of the project, or to itself
+            return b""
+
+    return tuple(path for path in sorted(paths) if diff3.holds_markers(text(path)))
