@@ -216,6 +216,24 @@ def test_journal_is_not_for_an_empty_folder_in_the_same_place(command: Command, 
     assert not (project.parent / "other/src/other/ws/chat/schemas.py").exists()
 
 
+def test_project_that_is_half_made_is_called_so(command: Command, project: Path) -> None:
+    other = project.parent / "other"
+    os.chdir(project.parent)
+    arguments = ("new", "project", "other", "--defaults")
+    assert ended(start(project.parent, arguments, Assassin(other, 8))) < 0
+    for where in (other, other / "src"):
+        assert command("-C", str(where), "new", "handler", "feed") == (
+            1,
+            "",
+            (
+                f"ws-scaffold: The project in {other} is half made: the run that made it was interrupted.\n"
+                "  try: the same ws-scaffold new project again completes it\n"
+            ),
+        )
+    assert "(completes an interrupted run)" in command(*arguments)[1]
+    assert command("-C", "other", "list")[0] == 0
+
+
 def test_journal_is_not_for_an_answers_file_that_has_changed(command: Command, project: Path, state: Path) -> None:
     halfway(project)
     (record,) = state.iterdir()

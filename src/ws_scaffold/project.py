@@ -12,8 +12,10 @@ import yaml
 
 from ws_scaffold import releases
 from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.journal import interrupted
 from ws_scaffold.render import ANSWERS_FILE, State
 from ws_scaffold.template import ENTRY_NAME, Template, load_yaml
+from ws_scaffold.tree import Tree
 
 SHOWN = 60
 LARGEST = 2**20
@@ -37,6 +39,12 @@ def find_root(folder: Path) -> Path:
             raise ScaffoldError(
                 f"{root / ANSWERS_FILE} belongs to another user; nothing was written.",
                 f"ws-scaffold -C {shlex.quote(str(root))} COMMAND, if you trust whose it is",
+            )
+    for root in (start, *start.parents):
+        if interrupted(Tree(root)):
+            raise ScaffoldError(
+                f"The project in {root} is half made: the run that made it was interrupted.",
+                "the same ws-scaffold new project again completes it",
             )
     raise ScaffoldError("There is no generated project here or above.", "ws-scaffold new project NAME makes one")
 
