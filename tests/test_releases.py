@@ -25,7 +25,8 @@ AS_SOMEBODY = ("-c", "user.name=Tests", "-c", "user.email=tests@localhost")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository with a version of the template, which is the working tree."""
     folder = copy_of_the_working_tree(tmp_path_factory.mktemp("released"))
-    assert run("git", "tag", "v0.0.1", cwd=folder).returncode == 0
+    for arguments in (("tag", "v0.0.1"), ("branch", "side")):
+        assert run("git", *arguments, cwd=folder).returncode == 0
     return folder
 
 
@@ -125,8 +126,7 @@ def test_settings_of_the_user_change_no_line_and_run_no_program(
         "[clone]\n\tdefaultRemoteName = upstream\n"
     )
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
-    branch = run("git", "symbolic-ref", "--short", "HEAD", cwd=released).stdout.strip()
-    for version in ("v0.0.1", branch):
+    for version in ("v0.0.1", "side"):
         assert b"\r" not in (fetched(str(released), version, tmp_path) / "template/project/.gitignore").read_bytes()
     assert not (tmp_path / "ran").exists()
 
@@ -154,7 +154,9 @@ def test_repository_that_one_stands_in_has_no_say(project: Path, tmp_path: Path)
     done = in_process("update", "--check", cwd=bare, GIT_ALLOW_PROTOCOL="file:ssh")
     assert done.returncode == 0
     assert not (tmp_path / "ran").exists()
-    assert git.head(bare) is None
+    commit(project)
+    run("git", "clone", "--quiet", "--bare", project, tmp_path / "really", cwd=tmp_path)
+    assert (git.head(project) is None, git.head(tmp_path / "really")) == (False, None)
 
 
 def test_host_that_does_not_answer_is_given_up_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
