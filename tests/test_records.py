@@ -314,7 +314,7 @@ def test_without_a_place_for_records_what_cannot_be_done_is_said(command: Comman
     [
         *(".git", ".git/config", ".GIT/config", "a/.git/hooks/x", "a/b/.Git", "git~1/config", "GIT~1", ".git./config"),
         *(".git /config", ".git::$INDEX_ALLOCATION/config", ".g\u200cit/config", "a\\.git\\config", ".git. . /x"),
-        *("hooks/pre-commit", "link", "deep/hooks/pre-commit", "caps"),
+        *("hooks/pre-commit", "link", "deep/hooks/pre-commit", "caps", "elsewhere/.git/config"),
     ],
 )
 def test_nothing_is_written_into_gits_own_folder(tmp_path: Path, path: str) -> None:
@@ -326,6 +326,8 @@ def test_nothing_is_written_into_gits_own_folder(tmp_path: Path, path: str) -> N
     (tmp_path / "deep/hooks").symlink_to(tmp_path / ".git/hooks")
     (tmp_path / "link").symlink_to(".git/config")
     (tmp_path / "caps").symlink_to(".GIT/config")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/.git").symlink_to("../deep")
     before = sorted(tmp_path.rglob("*"))
     files = Tree(tmp_path)
     for happens in (files.read, files.delete, files.forget, partial(files.write, content=b"x")):

@@ -332,6 +332,7 @@ def test_template_changes_no_check_of_another_project(command: Command, hostile:
     guide = hostile / "copier.yml"
     comments = "  comment_start_string: '{% if not'\n  comment_end_string: '{% endif %}'\n"
     guide.write_text(guide.read_text().replace("_envops:\n", f"_envops:\n{comments}", 1))
+    shutil.rmtree(tmp_path / "cache/ws-scaffold/compiled")
     command("list")
     assert any((tmp_path / "cache/ws-scaffold/compiled").rglob("*.cache"))
     code, out, err = command("new", "project", str(tmp_path / "victim"), "--package-name", "Not A Package")

@@ -243,3 +243,16 @@ def test_template_writes_nothing_outside_of_the_project(
     assert (code, out) == (1, "")
     assert err.startswith(f"ws-scaffold: {where} is outside of {project}; nothing was written.\n")
     assert contents(tmp_path) == before
+
+
+def test_difference_is_of_one_file_whatever_that_is_called_and_holds(
+    command: Command, project: Path, hostile: Path
+) -> None:
+    """A name with a line feed would forge a line; what ends a line for Python ends none for anybody else."""
+    of(project, "./tpl", None)
+    text = "one\x0ctwo\u2028three\n"
+    (hostile / "template/project" / FOR_FEED.format("a\\n+++ b.py")).write_text(text)
+    code, out, _ = command("new", "handler", "feed", "--defaults", "--dry-run", "--json")
+    assert code == 0
+    (diff,) = (it["diff"] for it in json.loads(out)["files"] if it["path"] == "a\n+++ b.py")
+    assert diff == f"--- /dev/null\n+++ b/a\\n+++ b.py\n@@ -0,0 +1 @@\n+{text}"
