@@ -242,7 +242,7 @@ def test_what_was_edited_since_a_run_was_killed_is_kept(tmp_path: Path, expected
         for path in edited:
             add(path, SINCE)
         next_arguments = ("remove", "handler", "nobody") if folder.name == "desk" else arguments
-        assert ended(start(folder, next_arguments)) in {0, 1}
+        assert ended(start(folder, next_arguments)) in {0, 1, 2}
         there = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
         assert sum(SINCE in path.read_text() for path in there) >= len(edited), moment
         assert not [path.name for path in there if "ws-scaffold" in path.name], moment
@@ -290,14 +290,14 @@ def test_run_that_is_interrupted_says_what_it_has_done(
             patch.setattr(Path, "replace", write)
             ran = command(project, *rename)
         assert ran.code == 1
-        said.add(ran.output)
+        said.add(re.sub(r"\d+ of \d+", "some", ran.output))
         if "nothing was written" in ran.output:
             assert tree(project) == before
         assert command(project, *rename).code == 0
         assert tree(project) == after
     assert said == {
-        "ws-scaffold: interrupted; nothing was written\n",
-        "ws-scaffold: interrupted while writing: the next command completes it\n",
+        "ws-scaffold: Interrupted; nothing was written.\n",
+        "ws-scaffold: Interrupted while writing: some files were written.\n  try: the same command completes it\n",
     }
 
 

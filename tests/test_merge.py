@@ -57,7 +57,7 @@ def test_conflict_that_is_not_resolved_is_never_merged_again(command: Command, p
     assert (code, out.splitlines()[:3]) == (
         1,
         [
-            "nothing changes: it is so already",
+            "already up to date",
             f"conflict  {HANDLER} (of an earlier run)",
             "1 file with conflicts: resolve the markers",
         ],
@@ -65,7 +65,10 @@ def test_conflict_that_is_not_resolved_is_never_merged_again(command: Command, p
     assert command("change", "handler", "chat", "--payload", "raw") == (
         1,
         "",
-        f"ws-scaffold: {HANDLER} holds conflict markers; nothing was written.\n  try: resolve them, then try again\n",
+        (
+            f"ws-scaffold: {HANDLER} holds conflict markers; nothing was written.\n"
+            "  try: resolve them, then run the command again\n"
+        ),
     )
     assert contents(project) == before
 
@@ -94,7 +97,7 @@ def test_file_that_is_in_the_way_stops_the_whole_operation(command: Command, pro
         "",
         (
             "ws-scaffold: src/desk/ws/feed/handler.py is there already, with other content; nothing was written.\n"
-            "  try: take another name, or --force to replace what is there\n"
+            "  try: choose another name, or --force to overwrite what is there\n"
         ),
     )
     assert contents(project) == before
@@ -106,7 +109,7 @@ def test_file_where_a_folder_must_be_stops_the_whole_operation(command: Command,
     before = contents(project)
     error = (
         "ws-scaffold: src/desk/ws/feed is there already, with other content; nothing was written.\n"
-        "  try: take another name, or --force to replace what is there\n"
+        "  try: choose another name, or --force to overwrite what is there\n"
     )
     for arguments in (["new", "handler", "feed", "--defaults"], ["rename", "handler", "chat", "feed"]):
         assert command(*arguments) == (1, "", error)
@@ -119,8 +122,13 @@ def test_project_is_not_made_over_another_one(command: Command, project: Path) -
     before = contents(project)
     os.chdir(project.parent)
     code, _, err = command("new", "project", "desk", "--defaults")
-    assert code == 1
-    assert err.startswith("ws-scaffold: README.md is there already, with other content; nothing was written.\n")
+    assert (code, err) == (
+        1,
+        (
+            "ws-scaffold: There is already a project in desk; nothing was written.\n"
+            "  try: ws-scaffold -C desk new handler NAME, or another folder\n"
+        ),
+    )
     assert contents(project) == before
 
 
@@ -303,7 +311,11 @@ def test_what_the_system_refuses_is_one_sentence_and_is_completed_once_it_is_men
         patch.setattr(Path, "mkdir", refuse)
         code, out, err = command("new", "handler", "feed", "--defaults")
     assert (code, out) == (1, "")
-    assert re.fullmatch(r"ws-scaffold: /.*: Permission denied\.\n  try: mend that, then the same again\n", err)
+    assert re.fullmatch(
+        r"ws-scaffold: /.* may not be written to; nothing was written\.\n"
+        r"  try: allow it, for example with chmod or chown, then run the command again\n",
+        err,
+    )
     assert command("new", "handler", "feed", "--defaults")[0] == 0
     assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
 

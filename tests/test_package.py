@@ -172,7 +172,7 @@ def test_project_of_the_wheel_is_updated_by_both_tools_from_the_released_reposit
     commit(theirs)
     done = run(installed / "copier", "update", "--defaults", cwd=theirs, env=environment)
     assert done.returncode == 0, done.stdout
-    assert run(ours, "update", "--check", cwd=tmp_path / "ours/desk", env=environment).returncode == 2
+    assert run(ours, "update", "--check", cwd=tmp_path / "ours/desk", env=environment).returncode == 3
     done = run(ours, "update", cwd=tmp_path / "ours/desk", env=environment)
     assert done.returncode == 0, done.stdout
     assert "99.0.0 brings:\n- A fix.\n" in done.stdout

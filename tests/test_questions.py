@@ -197,7 +197,7 @@ def test_codec_answers_what_it_implies(template: Path, tmp_path: Path) -> None:
         ),
         (
             {"direction": "push", "events": "channel", "channels_history": "many"},
-            '"many" is no number of past events: take one from 0 to 1000, such as 20',
+            '"many" is not a number of past events: take one from 0 to 1000, such as 20',
         ),
     ],
 )

@@ -200,7 +200,7 @@ def test_journal_is_not_for_another_project_in_the_same_place(command: Command, 
     assert not list(state.iterdir())
     os.chdir(project)
     before = contents(project)
-    assert command("remove", "handler", "nobody")[0] == 0
+    assert command("change", "handler", "chat", "--guard", "none")[0] == 0
     assert contents(project) == before
     assert command("-C", str(aside), *FEED)[0] == 0, "the same command again leads to the same"
     assert (aside / "src/desk/ws/feed/handler.py").is_file()
@@ -259,11 +259,11 @@ def test_journal_that_leads_out_of_the_project_by_now_stops_one_run(
     (project / "src/desk/ws").rename(outside)
     (project / "src/desk/ws").symlink_to(outside)
     before = tree(outside)
-    code, out, err = command("remove", "handler", "nobody")
+    code, out, err = command("change", "handler", "chat", "--guard", "none")
     assert (code, out) == (1, "")
     assert "cannot be completed (" in err
     assert " is outside of " in err
-    assert command("remove", "handler", "nobody")[0] == 0
+    assert command("change", "handler", "chat", "--guard", "none")[0] == 0
     assert tree(outside) == before
 
 

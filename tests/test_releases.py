@@ -164,7 +164,9 @@ def test_host_that_does_not_answer_is_given_up_in_a_sentence(tmp_path: Path, mon
     monkeypatch.setenv("GIT_ALLOW_PROTOCOL", "ssh")
     monkeypatch.setattr(releases, "ANSWER_SECONDS", 1)
     began = time.monotonic()
-    with pytest.raises(ScaffoldError, match=r"\AThe versions .* at ssh://h/t: git took longer than 1 seconds\.\Z"):
+    with pytest.raises(
+        ScaffoldError, match=r"\AThe template's source ssh://h/t cannot be reached: git took longer than 1 seconds\.\Z"
+    ):
         newest("ssh://h/t", tmp_path)
     assert time.monotonic() - began < 30
     process = int((tmp_path / "started").read_text())
@@ -178,7 +180,7 @@ def test_reason_is_what_git_says_and_not_its_advice(tmp_path: Path) -> None:
     with pytest.raises(ScaffoldError) as caught:
         newest(str(tmp_path / "nowhere"), tmp_path)
     assert caught.value.message == (
-        f"The versions of the template cannot be listed at {tmp_path}/nowhere: "
+        f"The template's source {tmp_path}/nowhere cannot be reached: "
         f"fatal: '{tmp_path}/nowhere' does not appear to be a git repository."
     )
 
@@ -320,7 +322,7 @@ def test_option_of_jinja_that_copier_refuses_is_refused(
             1,
             "",
             (
-                f'ws-scaffold: The template at {hostile} is refused: its _envops has a "{name}" that is none.\n'
+                f'ws-scaffold: The template at {hostile} is refused: its _envops has an unknown "{name}".\n'
                 "  try: take another version of the template\n"
             ),
         )
@@ -397,6 +399,6 @@ def test_without_a_home_the_command_runs_and_says_what_it_cannot_fetch(project: 
     done = without("list")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "ws-scaffold: The template's source ~nobody-of-that-name/t is no folder that there can be.\n"
+        "ws-scaffold: The template's source ~nobody-of-that-name/t cannot be a folder.\n"
         "  try: correct _src_path in .copier-answers.yml\n"
     )

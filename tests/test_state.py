@@ -14,7 +14,8 @@ from projects import commit, copy_of_the_working_tree, handlers_of, render
 from trees import contents
 
 UNDO = "  try: undo the last change to it, for example with git\n"
-LATER = "  try: update ws-scaffold: a later version has written it\n"
+MAKE_ONE = "  try: ws-scaffold new project DIR makes one\n"
+LATER = "  try: update ws-scaffold: a later version has written this file\n"
 
 HEAD = "_commit: v0.1.0\n_src_path: gh:org/ws-scaffold\nproject_name: desk\npackage_name: desk\nasyncapi: 'yes'\n"
 CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
@@ -24,15 +25,19 @@ CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
     ("text", "reason", "hint"),
     [
         ("a: [b\n", "is not YAML: see line 2", UNDO),
-        ("- a\n", "holds no handlers: this is no project of ws-scaffold's", "  try: go to one, or make one\n"),
-        ("", "holds no handlers: this is no project of ws-scaffold's", "  try: go to one, or make one\n"),
-        (HEAD, "holds no handlers: this is no project of ws-scaffold's", "  try: go to one, or make one\n"),
-        (f"{HEAD}handlers: 3\n", "has handlers that are no list", UNDO),
-        (f"{HEAD}handlers: [3]\n", "has a handler 1 that is no mapping", UNDO),
+        ("- a\n", "holds no handlers: ws-scaffold did not make this project", MAKE_ONE),
+        ("", "holds no handlers: ws-scaffold did not make this project", MAKE_ONE),
+        (HEAD, "holds no handlers: ws-scaffold did not make this project", MAKE_ONE),
+        (f"{HEAD}handlers: 3\n", "has handlers that are not a list", UNDO),
+        (f"{HEAD}handlers: [3]\n", "has a handler 1 that is not a mapping", UNDO),
         (f"{HEAD}handlers:\n{CHAT}{CHAT}", 'has two handlers called "chat"', UNDO),
         (f"{HEAD}handlers: [{{name: chat}}]\n", 'has a handler 1 without "payload"', UNDO),
         (f"{HEAD}handlers:\n{CHAT.replace('listener', 'x')}", 'has a handler 1 with an unknown interface: "x"', UNDO),
-        (f"{HEAD}handlers:\n{CHAT.replace('typed', '1')}", 'has a handler 1 with a payload that is no text: "1"', UNDO),
+        (
+            f"{HEAD}handlers:\n{CHAT.replace('typed', '1')}",
+            'has a handler 1 with a payload that is not text: "1"',
+            UNDO,
+        ),
         (
             f"{HEAD}handlers:\n{CHAT.replace('chat', '../../chat')}",
             ('has a handler 1 with a name that cannot be one: "../../chat" cannot be a handler\'s name: take up to 40 '
@@ -58,7 +63,7 @@ CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
         ),
         (f"mood: good\n{HEAD}handlers:\n{CHAT}", 'has a key "mood" that this version does not know', LATER),
         (HEAD.replace("project_name", "#") + f"handlers:\n{CHAT}", 'has no "project_name"', UNDO),
-        (HEAD.replace(": desk", ": 3") + f"handlers:\n{CHAT}", 'has a "project_name" that is no text', UNDO),
+        (HEAD.replace(": desk", ": 3") + f"handlers:\n{CHAT}", 'has a "project_name" that is not text', UNDO),
         (HEAD.replace("v0.1.0", "--x") + f"handlers:\n{CHAT}", 'has a "_commit" that cannot be one: "--x"', UNDO),
     ],
 )  # fmt: skip
@@ -156,16 +161,16 @@ def test_template_without_version_control(command: Command, checkout: Path, tmp_
     assert (code, err) == (
         1,
         (
-            f"ws-scaffold: The project's template was {checkout}, and is not there any more.\n"
-            "  try: copier recopy takes another one\n"
+            f"ws-scaffold: The project's template {checkout} is no longer there.\n"
+            "  try: copier recopy can switch to another one\n"
         ),
     )
 
 
 def test_template_of_others_is_left_to_copier(command: Command, checkout: Path, copied: Path) -> None:
     for content, expected in (
-        ("name:\n  type: str\n", "holds a template, but none of ws-scaffold's.\n  try: copier update is for those\n"),
-        (None, "holds no template: there is no copier.yml.\n"),
+        ("name:\n  type: str\n", "holds a template that is not ws-scaffold's.\n  try: copier update is for those\n"),
+        (None, "holds no template: there is no copier.yml.\n  try: remove that folder, then run the command again\n"),
     ):
         if content is None:
             (checkout / "copier.yml").unlink()

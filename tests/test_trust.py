@@ -1,5 +1,6 @@
 """Somebody else's project: to look at it, and to run the command in it, is safe. See docs/command.md."""
 
+import json
 import os
 import shutil
 import sys
@@ -142,9 +143,13 @@ def bomb(levels: int = 9) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
-        ("  transport: text\n", f"  transport: {bomb()}", 'has a handler 1 with a transport that is no text: "a list"'),
-        ("handlers:\n", f"handlers: {bomb().replace('  - ', '- ')}", "has a handler 1 that is no mapping"),
-        ("project_name: desk\n", f"project_name: {bomb()}", 'has a "project_name" that is no text'),
+        (
+            "  transport: text\n",
+            f"  transport: {bomb()}",
+            'has a handler 1 with a transport that is not text: "a list"',
+        ),
+        ("handlers:\n", f"handlers: {bomb().replace('  - ', '- ')}", "has a handler 1 that is not a mapping"),
+        ("project_name: desk\n", f"project_name: {bomb()}", 'has a "project_name" that is not text'),
         ("handlers:\n", "mood:" + bomb() + "handlers:\n", 'has a key "mood" that this version does not know'),
         ("handlers:\n", "handlers: " + "[" * 100_000, "is not YAML: see line "),
         ("handlers:\n", f"# {'x' * 2**20}\nhandlers:\n", "is too large: no project has so many handlers"),

@@ -131,27 +131,49 @@ def test_fixes_reach_every_handler_and_edits_stay(command: Command, old: Path) -
     news = [f"- {item}" for item in NEWS_3 + NEWS_2]
     at = lines.index("0.0.3 brings:")
     assert [line for line in lines[at:] if line.startswith("- ")] == news
-    assert lines[-1] == "the same, without being asked: ws-scaffold update --to v0.0.3"
-    assert command("update", "--to", "v0.0.3")[1].startswith("nothing changes: it is so already\n")
+    assert lines[-1] == "to repeat without prompts: ws-scaffold update --to v0.0.3"
+    assert command("update", "--to", "v0.0.3")[1].startswith("already up to date\n")
 
 
 def test_newest_release_is_taken_and_prereleases_are_not(command: Command, old: Path, versions: Path) -> None:
     run("git", "tag", "v9.0.0rc1", cwd=versions)
     try:
-        assert command("update", "--check", "--json")[0] == 2
+        assert command("update", "--check", "--json")[0] == 3
         assert command("update")[0] == 0
         assert yaml.safe_load((old / ".copier-answers.yml").read_text())["_commit"] == "v0.0.3"
-        assert command("update", "--check") == (0, "the project is of v0.0.3: there is nothing newer\n", "")
+        assert command("update", "--check") == (0, "up to date (project is at v0.0.3)\n", "")
     finally:
         run("git", "tag", "-d", "v9.0.0rc1", cwd=versions)
 
 
+def test_scheduled_job_of_the_documents_updates_once(old: Path) -> None:
+    text = (REPOSITORY / "docs/updating.md").read_text()
+    job = text.partition("A scheduled job:\n\n")[2].partition("\n\n")[0].replace("uv run pytest", "echo tested")
+    start = f'set -e; ws-scaffold() {{ "{sys.executable}" -m ws_scaffold "$@"; }}\n'
+    for attempt, tested in enumerate((True, False)):
+        done = run("bash", "-c", f"{start}{job}", cwd=old, env={"PYTHONPATH": str(REPOSITORY / "src")})
+        assert (done.returncode, done.stdout.endswith("tested\n")) == (0, tested), (attempt, done.stdout)
+    assert yaml.safe_load((old / ".copier-answers.yml").read_text())["_commit"] == "v0.0.3"
+    replace(old / ".copier-answers.yml", "_src_path: /", "_src_path: /nowhere/")
+    done = run("bash", "-c", f"{start}{job}", cwd=old, env={"PYTHONPATH": str(REPOSITORY / "src")})
+    assert (done.returncode, "tested" in done.stdout) == (1, False)
+
+
 @pytest.mark.usefixtures("old")
 def test_check_says_whether_there_is_something_newer(command: Command) -> None:
-    newer = "v0.0.3 is there, and the project is of v0.0.1\nnext: ws-scaffold update\n"
-    assert command("update", "--check") == (2, newer, "")
+    newer = "v0.0.3 is available (project is at v0.0.1)\nnext: ws-scaffold update\n"
+    assert command("update", "--check") == (3, newer, "")
     code, out, _ = command("update", "--check", "--json")
-    assert (code, json.loads(out)) == (2, {"project": "v0.0.1", "newest": "v0.0.3", "newer": True, "note": ""})
+    assert (code, json.loads(out)) == (
+        3,
+        {
+            "project": "v0.0.1",
+            "newest": "v0.0.3",
+            "newer": True,
+            "note": "",
+            "command": ["ws-scaffold", "update"],
+        },
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,7 +189,7 @@ def test_option_that_would_be_ignored_is_refused(
     command: Command, old: Path, arguments: list[str], option: str, instead: str
 ) -> None:
     before = tree(old)
-    error = f"ws-scaffold: --{option} means nothing with --{instead}.\n  try: leave it out\n"
+    error = f"ws-scaffold: --{option} cannot be combined with --{instead}.\n  try: leave out --{option}\n"
     assert command("update", *arguments) == (2, "", error)
     assert tree(old) == before
 
@@ -278,18 +300,18 @@ def test_copier_asks_at_the_terminal_what_is_about_the_project(old: Path) -> Non
         (
             ["--data", "mood=odd"],
             (
-                'Mood "odd" is not one of the choices: good, bad.\n'
-                "  try: ws-scaffold update --data NAME=ANSWER takes another answer"
+                'mood "odd" is not one of the choices: good, bad.\n'
+                "  try: ws-scaffold update --data NAME=ANSWER gives another answer"
             ),
         ),
         (
             ["--data", "size=1"],
             (
-                'v0.0.2 asks nothing about a project that is called "size".\n'
-                "  try: mood, project_name, package_name, asyncapi, channels_backend, channels_history"
+                'v0.0.2 has no question "size" about a project.\n'
+                "  try: one of mood, project_name, package_name, asyncapi, channels_backend, channels_history"
             ),
         ),
-        (["--data", "mood"], '"mood" answers no question.\n  try: --data NAME=ANSWER'),
+        (["--data", "mood"], '"mood" is not NAME=ANSWER.\n  try: --data mood=ANSWER'),
     ],
 )  # fmt: skip
 def test_answer_that_does_not_fit_is_one_sentence(
@@ -491,8 +513,8 @@ def test_update_goes_forward_only(command: Command, old: Path) -> None:
     code, out, err = command("update", "--to", "v0.0.1")
     assert (code, out) == (2, "")
     assert err == (
-        "ws-scaffold: v0.0.1 is older than v0.0.3, which the project is of: an update only goes forward.\n"
-        "  try: undo the commit of the update, for example with git revert\n"
+        "ws-scaffold: v0.0.1 is older than v0.0.3, which the project is at: an update only goes forward.\n"
+        "  try: revert the commit of the update, for example with git revert\n"
     )
     assert tree(old) == before
 
@@ -531,10 +553,10 @@ def test_versions_are_ordered_as_copier_orders_them() -> None:
 def test_source_that_cannot_be_reached_leaves_the_version_that_is_here(command: Command, project: Path) -> None:
     """A project of our own source: no test goes there, so it cannot be reached."""
     del project
-    note = f"note: {releases.SOURCE} cannot be reached: of what is known here, {releases.OWN} is the newest"
-    nothing = f"the project is of {releases.OWN}: there is nothing newer\n{note}\n"
+    note = f"note: {releases.SOURCE} cannot be reached; the newest version known here is {releases.OWN}"
+    nothing = f"up to date (project is at {releases.OWN})\n{note}\n"
     assert command("update", "--check") == (0, nothing, "")
-    assert command("update")[1].splitlines()[:2] == ["nothing changes: it is so already", note]
+    assert command("update")[1].splitlines()[:2] == ["already up to date", note]
 
 
 def test_template_without_versions(command: Command, old: Path) -> None:
@@ -542,7 +564,7 @@ def test_template_without_versions(command: Command, old: Path) -> None:
     state.write_text(re.sub("_commit: .*\n", "", state.read_text()))
     code, _, err = command("update")
     assert code == 1
-    assert "which keeps no versions.\n  try: copier recopy " in err
+    assert "is not under version control, so the project cannot be updated.\n  try: copier recopy " in err
 
 
 # Style, moves and modes -----------------------------------------------------------------------------------------------
@@ -694,7 +716,7 @@ def test_state_of_a_later_version_is_refused_with_the_way_out(command: Command, 
         (
             'ws-scaffold: .copier-answers.yml has a key "future" that this version does not know; nothing was '
             "written.\n"
-            "  try: update ws-scaffold: a later version has written it\n"
+            "  try: update ws-scaffold: a later version has written this file\n"
         ),
     )
     assert tree(old) == before

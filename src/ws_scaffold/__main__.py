@@ -5,12 +5,15 @@ import sys
 
 gc.disable()  # a run is over before a collection pays
 
-from ws_scaffold.cli import main  # noqa: E402 - importing is what most of a run is
-
 
 def run() -> None:
     """Run the command, and exit."""
-    code = main()
+    try:
+        from ws_scaffold.cli import main  # noqa: PLC0415 - importing is what most of a run is, and may be interrupted
+
+        code = main()
+    except KeyboardInterrupt:  # before there was anything to interrupt, or while it was said
+        code = 1
     gc.freeze()  # or the interpreter looks through everything once more on its way out
     sys.exit(code)
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 
 SECONDS = 300
 """How long git may take: a template is small, but a connection may be slow."""
@@ -65,7 +65,7 @@ def git(
             errors="replace",
         )
     except FileNotFoundError:
-        raise ScaffoldError(f"{otherwise}, and there is no git.", "install git") from None
+        raise ScaffoldError(f"{otherwise}, and there is no git.", "install git", code=Code.NO_GIT) from None
     with process:
         try:
             printed, complaint = process.communicate(timeout=seconds)
@@ -74,9 +74,11 @@ def git(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=5)
             process.kill()
-            raise ScaffoldError(f"{otherwise}: git took longer than {seconds:g} seconds.", hint) from None
+            raise ScaffoldError(
+                f"{otherwise}: git took longer than {seconds:g} seconds.", hint, code=Code.TEMPLATE_UNREACHABLE
+            ) from None
     if process.returncode:
-        raise ScaffoldError(f"{otherwise}: {_reason(complaint)}.", hint)
+        raise ScaffoldError(f"{otherwise}: {_reason(complaint)}.", hint, code=Code.TEMPLATE_UNREACHABLE)
     return printed
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ws_scaffold.diff3 import holds_markers
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.git import committed, head
 from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.records import Record
@@ -27,7 +27,6 @@ OWN_IGNORE = f"{OWN_FOLDER}/.gitignore"
 ABORTED = f"{OWN_FOLDER}/aborted"
 """What was edited after an update, and is no longer in its place because the update was undone."""
 
-INTERRUPTED = "interrupted while writing: the next command completes it"
 
 MALFORMED = (AttributeError, KeyError, TypeError, ValueError)
 """What it leads to that a record is not as it was written."""
@@ -122,31 +121,24 @@ def apply(tree: Tree, plan: Plan, *, undoable: bool = False) -> tuple[str, ...]:
             _undo(tree).delete()
             notes.append(f"this update cannot be aborted: {_without_a_stop(error)}")
     journal = _journal(tree)
-    with _to_be_completed(tree):
-        try:
-            journal.write([item.kept() for item in items])
-        except ScaffoldError as error:
-            notes.append(f"had this run been killed, it could not have been completed: {_without_a_stop(error)}")
-        if any(item.path.startswith(f"{OWN_FOLDER}/") for item in items):
-            tree.write(OWN_IGNORE, b"*\n")
-        _carry_out_all(tree, items)
-        journal.delete()
-    return tuple(notes)
-
-
-@contextlib.contextmanager
-def _to_be_completed(tree: Tree) -> Iterator[None]:
-    """Let who interrupts a run know that it has begun, if it has, and who ends it."""
     try:
-        yield
-    except KeyboardInterrupt:
-        if interrupted(tree):
-            raise KeyboardInterrupt(INTERRUPTED) from None
-        raise
+        journal.write([item.kept() for item in items])
+    except ScaffoldError as error:
+        notes.append(f"had this run been killed, it could not have been completed: {_without_a_stop(error)}")
+    if any(item.path.startswith(f"{OWN_FOLDER}/") for item in items):
+        tree.write(OWN_IGNORE, b"*\n")
+    _carry_out_all(tree, items)
+    journal.delete()
+    return tuple(notes)
 
 
 def _without_a_stop(error: ScaffoldError) -> str:
     return f"{error.message.rstrip('.')} (try: {error.hint})"
+
+
+def written(tree: Tree, plan: Plan) -> int:
+    """Return how many files of a plan are as it wants them, as far as one can see."""
+    return sum(_Item.of(step).is_done(tree) for step in plan.steps if step.changes)
 
 
 def interrupted(tree: Tree) -> bool:
@@ -171,12 +163,11 @@ def resume(tree: Tree) -> list[Step]:
             if item.path == ANSWERS_FILE and _digest(tree.read(item.path)) not in {item.before, _digest(item.after)}:
                 raise journal.unusable(f"was about another {ANSWERS_FILE} than is here now")
         try:
-            with _to_be_completed(tree):
-                done = _carry_out_all(tree, items)
+            done = _carry_out_all(tree, items)
         except ScaffoldError as error:
             raise journal.unusable(f"cannot be completed ({error.message.partition(';')[0]})") from None
     for item in () if done else (item for item in items if item.source is None):
-        with contextlib.suppress(ScaffoldError):
+        with contextlib.suppress(ScaffoldError, OSError):
             tree.forget(item.path)
             if item.before is None and tree.read(item.path) is None and tree.link(item.path) is None:
                 tree.delete(item.path)  # its folder may be there already
@@ -271,7 +262,9 @@ def undoing(tree: Tree) -> Plan:
     if record is None:
         former = (tree.root / FORMER_UNDO).is_file()
         hint = f"{FORMER_UNDO} is of version 0.1, or came with the project: bring back the files with git"
-        raise ScaffoldError("There is no update to abort; nothing was written.", hint if former else "")
+        raise ScaffoldError(
+            "There is no update to abort; nothing was written.", hint if former else "", code=Code.NOTHING_TO_ABORT
+        )
     try:
         return _undoing(tree, record)
     except MALFORMED:
@@ -285,11 +278,16 @@ def _undoing(tree: Tree, record: Mapping[str, Any]) -> Plan:
     if state == _unpacked(states[ANSWERS_FILE]["before"]):  # a run that was interrupted has undone it
         return Plan(())
     if record["head"] != head(tree.root):
-        raise ScaffoldError("Something was committed since the update; nothing was written.", _way_back(tree, state))
+        raise ScaffoldError(
+            "Something was committed since the update; nothing was written.",
+            _way_back(tree, state),
+            code=Code.CHANGED_SINCE,
+        )
     if _digest(state) != states[ANSWERS_FILE]["after"]:
         raise ScaffoldError(
             f"{ANSWERS_FILE} has changed since the update; nothing was written.",
             "undo what changed it, or bring back single files with git",
+            code=Code.CHANGED_SINCE,
         )
     keeper = _Keeper(tree)
     steps = tuple(step for file in files for step in _undone(tree, file, keeper))

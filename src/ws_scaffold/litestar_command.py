@@ -1,6 +1,6 @@
 """``litestar ws``: the same command under Litestar's own, which finds it by its entry point for plugins."""
 
-import click
+import click  # Litestar brings it: without Litestar, nobody imports this
 
 from ws_scaffold.cli import main
 
@@ -9,5 +9,5 @@ from ws_scaffold.cli import main
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_context
 def ws(context: click.Context, arguments: tuple[str, ...]) -> None:
-    """Make websocket handlers, and keep them up to date."""
+    """Generate WebSocket handlers, and keep them up to date."""
     context.exit(main(arguments, prog="litestar ws"))

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from ws_scaffold import diff3
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.formatting import PYPROJECT, Formatter, differ, find_ruff
 from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.renames import (
@@ -78,13 +78,18 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
     if in_the_way := list(dict.fromkeys((*touched, *(left if versions.other_template else ())))):
         hold = "holds" if len(in_the_way) == 1 else "hold"
         raise ScaffoldError(
-            f"{', '.join(in_the_way)} {hold} conflict markers; nothing was written.", "resolve them, then try again"
+            f"{', '.join(in_the_way)} {hold} conflict markers; nothing was written.",
+            "resolve them, then run the command again",
+            code=Code.UNRESOLVED_CONFLICTS,
+            paths=in_the_way,
         )
     if blocked := list(dict.fromkeys(step.path for step in steps if step.action == Action.BLOCKED)):
         there = "is there already" if len(blocked) == 1 else "are there already"
         raise ScaffoldError(
             f"{', '.join(blocked)} {there}, with other content; nothing was written.",
-            "move it away" if versions.other_template else "take another name, or --force to replace what is there",
+            "move it away" if versions.other_template else "choose another name, or --force to overwrite what is there",
+            code=Code.IN_THE_WAY,
+            paths=blocked,
         )
     # The state comes last: it says that all the rest is so.
     return Plan(tuple(sorted(steps, key=lambda step: step.path == ANSWERS_FILE)), planner.notes, left)

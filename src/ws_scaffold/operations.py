@@ -1,6 +1,7 @@
 """What the commands do to a project's state, and the version of its template; the rest is one merge."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import Any
 
 from ws_scaffold import releases
 from ws_scaffold.changelog import News, news
-from ws_scaffold.errors import ScaffoldError, UsageError
+from ws_scaffold.errors import Code, ScaffoldError, UsageError, did_you_mean
 from ws_scaffold.merge import Versions
 from ws_scaffold.render import Rendering, State, all_answers
 from ws_scaffold.spelling import spelling_of
-from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Template
+from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Question, Template
 
 
 def spelled(name: str) -> str:
@@ -32,6 +33,11 @@ def kept(entry: Answers) -> Answers:
     return {key: value for key, value in entry.items() if key != "name"}
 
 
+def command_of(entry: Answers, brought: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Return the arguments that make a handler, of an entry of `handlers` and the answers that it brings along."""
+    return ["new", "handler", entry["name"], *flags({**kept(entry), **brought})]
+
+
 @dataclass(frozen=True)
 class Change:
     """From one state to another."""
@@ -39,12 +45,14 @@ class Change:
     old: Rendering | None
     new: Rendering
     again: list[str]
-    """The arguments that would have asked nothing."""
+    """The arguments that would have prompted for nothing."""
     renamed: dict[str, str] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)
     """What the new version of the template brings."""
     note: str = ""
     """What the user should know of where it comes from."""
+    next: str = ""
+    """What to do with a project that was just made."""
 
     def versions(self) -> Versions | None:
         """Return what there is to merge; None where the state stays as it is."""
@@ -71,7 +79,10 @@ def new_project(template: Template, folder: Path, given: Answers, ask: Ask | Non
     about, entry = template.about(answers), template.entry(answers)
     state = {"_commit": releases.OWN, "_src_path": releases.SOURCE, **about, "handlers": [entry]}
     again = ["new", "project", str(folder), *flags({**about, **template.answers_of(entry)})]
-    return Change(None, Rendering(template, state), again)
+    # Copier says the same when it has made a project.
+    message = template.settings.get("_message_after_copy", "")
+    following = template.evaluate(message, {**answers, "_copier_conf": {"dst_path": shlex.quote(str(folder))}})
+    return Change(None, Rendering(template, state), again, next=following.rstrip())
 
 
 def _with(project: Rendering, entries: Sequence[Answers], about: Mapping[str, Any] = MappingProxyType({})) -> Rendering:
@@ -85,63 +96,104 @@ def _with(project: Rendering, entries: Sequence[Answers], about: Mapping[str, An
     return Rendering(template, new, answers if all_answers(new) == known else None)
 
 
-def _brought(project: Rendering, given: Answers, answers: Answers) -> Answers:
+def _brought(template: Template, settled: Mapping[str, Any], given: Answers, answers: Answers) -> Answers:
     """Return the answers about the project that a handler brings along: those to questions that were open.
 
     Raises:
         UsageError: one was given that is settled otherwise, or that this handler leaves closed.
     """
-    about, settled = project.template.about(answers), project.about
-    for name in project.template.names("project"):
+    about = template.about(answers)
+    for name in template.names("project"):
         if name in given and name in settled and given[name] != settled[name]:
             other = flags({name: given[name]})
             raise UsageError(
-                f'The {name} of the project is "{settled[name]}" already.',
-                f"ws-scaffold change project {' '.join(other)}",
+                f'The project already has {name} "{settled[name]}".',
+                f"ws-scaffold change project {shlex.join(other)}",
+                code=Code.ANSWER_SETTLED,
             )
         if name in given and name not in about and name not in settled:
-            raise UsageError(f"{name} is not asked for a handler of this kind.", "leave it out")
+            raise UsageError(f"{name} does not apply to this handler.", "leave it out", code=Code.ANSWER_UNASKED)
     return {name: answer for name, answer in about.items() if name not in settled}
 
 
 def _find(project: Rendering, name: str) -> Answers:
-    for entry in project.entries:
-        if entry["name"] == spelled(name):
-            return entry
-    there = ", ".join(entry["name"] for entry in project.entries) or "none"
-    raise UsageError(f'There is no handler "{name}".', f"there is {there}")
+    names = [entry["name"] for entry in project.entries]
+    if spelled(name) in names:
+        return project.entries[names.index(spelled(name))]
+    hint = f"one of {', '.join(names)}" if names else "ws-scaffold new handler NAME adds one"
+    raise UsageError(
+        f'There is no handler "{name}".{did_you_mean(spelled(name), names)}', hint, code=Code.UNKNOWN_HANDLER
+    )
+
+
+def _asking_for_another(ask: Ask, names: Sequence[str]) -> Ask:
+    """Return what asks for the name of a handler beside others: no default, as that is the first one's, nor theirs."""
+
+    def asked(question: Question) -> Any:
+        if question.name == ENTRY_NAME:
+            question.suggested, question.taken = "", names
+        return ask(question)
+
+    return asked
 
 
 def new_handler(project: Rendering, name: str | None, given: Answers, ask: Ask | None) -> Change:
     """Add an entry; it may be there already, if it is the same."""
     if name is None and ask is None:
-        raise UsageError("The new handler has no name.", "ws-scaffold new handler NAME")
+        raise UsageError("The new handler needs a name.", "ws-scaffold new handler NAME")
     named = {} if name is None else {ENTRY_NAME: spelled(name)}
-    answers = project.template.resolve({**project.about, **named, **given}, ask=ask)
+    names = [entry["name"] for entry in project.entries]
+    asked = ask and _asking_for_another(ask, names)
+    answers = project.template.resolve({**project.about, **named, **given}, ask=asked)
     entry = project.template.entry(answers)
-    brought = _brought(project, given, answers)
-    again = ["new", "handler", entry["name"], *flags({**kept(entry), **brought})]
+    brought = _brought(project.template, project.about, given, answers)
+    again = command_of(entry, brought)
     if entry in project.entries:
         return Change(project, project, again)
-    if any(it["name"] == entry["name"] for it in project.entries):
+    if entry["name"] in names:
         raise ScaffoldError(
-            f'There is a handler "{entry["name"]}" already, with other answers; nothing was written.',
+            f'There is already a handler "{entry["name"]}", with other answers; nothing was written.',
             f"ws-scaffold change handler {entry['name']}",
+            code=Code.NAME_TAKEN,
         )
     return Change(project, _with(project, [*project.entries, entry], brought), again)
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the guide recommends."""
+
+    handler: Answers
+    """What the templates would see of it."""
+    answers: Answers
+    """The answers that lead to it, those about the project that it brings along among them."""
+    command: list[str]
+    """The arguments that would make it."""
+
+
+def advise(template: Template, given: Answers, ask: Ask | None) -> Advice:
+    """Recommend a handler, for whatever project."""
+    whatever = {
+        name: (template.values(name) or ["demo"])[0] for name in template.names("project") if template.always_asks(name)
+    }
+    answers = template.resolve({**whatever, ENTRY_NAME: "chat", **given}, ask=ask)
+    brought = _brought(template, whatever, given, answers)
+    entry = template.entry(answers)
+    (handler,) = answers["websockets"]
+    return Advice(handler, {**kept(entry), **brought}, command_of({**entry, "name": "NAME"}, brought))
 
 
 def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | None) -> Change:
     """Put other answers into an entry; what is not answered stays, where it still fits."""
     template, old = project.template, _find(project, name)
     if not given and ask is None:
-        raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change handler --help lists them")
+        raise UsageError("There is nothing to change.", "give an answer: ws-scaffold change handler --help lists them")
     settled = {**project.about, ENTRY_NAME: old["name"], **given}
     if given and not template.deciding & set(given):
         settled["interface"] = old["interface"]
     answers = template.resolve(settled, preferred=template.implied(old), ask=None if given else ask)
     entry = template.entry(answers)
-    brought = _brought(project, given, answers)
+    brought = _brought(template, project.about, given, answers)
     entries = [entry if it is old else it for it in project.entries]
     again = ["change", "handler", old["name"], *flags({**kept(entry), **brought})]
     return Change(project, _with(project, entries, brought), again)
@@ -150,15 +202,16 @@ def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | Non
 def change_project(project: Rendering, given: Answers, ask: Ask | None) -> Change:
     """Put other answers about the project into a state; what is not answered stays, where it still fits."""
     if not given and ask is None:
-        raise UsageError("There is nothing to change.", "name an answer; ws-scaffold change project --help lists them")
+        raise UsageError("There is nothing to change.", "give an answer: ws-scaffold change project --help lists them")
     template, old = project.template, project.about
     settled = {**(old if given else {}), **given, "handlers": project.entries}
     answers = template.resolve(settled, preferred=old, ask=None if given else ask)
     about = template.about(answers)
     if unasked := [name for name in given if name not in about]:
         raise UsageError(
-            f"{unasked[0]} is not asked about this project: none of its handlers needs it.",
-            "ws-scaffold list shows what there is",
+            f"{unasked[0]} does not apply to this project: none of its handlers needs it.",
+            "ws-scaffold list shows its handlers",
+            code=Code.ANSWER_UNASKED,
         )
     return Change(project, _with(project, project.entries, about), ["change", "project", *flags(about)])
 
@@ -173,14 +226,20 @@ def rename_handler(project: Rendering, name: str, new_name: str) -> Change:
     answers = {**project.about, **template.answers_of(old), ENTRY_NAME: spelled(new_name)}
     entry = template.entry(template.resolve(answers))
     if entry["name"] in names - {old["name"]}:
-        raise ScaffoldError(f'There is a handler "{entry["name"]}" already; nothing was written.', "take another name")
+        raise ScaffoldError(
+            f'There is already a handler "{entry["name"]}"; nothing was written.',
+            "choose another name",
+            code=Code.NAME_TAKEN,
+        )
     entries = [entry if it is old else it for it in project.entries]
     return Change(project, _with(project, entries), again, {old["name"]: entry["name"]})
 
 
-def remove_handler(project: Rendering, name: str) -> Change:
-    """Take an entry out; it may be gone already."""
-    entries = [entry for entry in project.entries if entry["name"] != spelled(name)]
+def remove_handler(project: Rendering, name: str, *, completed: bool = False) -> Change:
+    """Take an entry out; it may be gone already where an interrupted run was just completed."""
+    gone = completed and all(entry["name"] != spelled(name) for entry in project.entries)
+    old = None if gone else _find(project, name)
+    entries = [entry for entry in project.entries if entry is not old]
     return Change(project, _with(project, entries), ["remove", "handler", spelled(name)])
 
 
@@ -189,6 +248,8 @@ def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: 
 
     Only what no answer is known to is asked.
     """
+    if to == "":
+        raise UsageError('"" is not a version.', "leave out --to for the newest release", code=Code.UNKNOWN_VERSION)
     source, old = project.state["_src_path"], _version(project.state)
     newest = releases.Newest(to) if to else releases.newest(source, root)
     new, folder = releases.described(source, newest.version or "HEAD", root)
@@ -197,18 +258,23 @@ def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: 
     ranks = releases.rank(old), releases.rank(new)
     if ranks[0] and ranks[1] and ranks[1] < ranks[0]:
         raise UsageError(
-            f"{new} is older than {old}, which the project is of: an update only goes forward.",
-            "undo the commit of the update, for example with git revert",
+            f"{new} is older than {old}, which the project is at: an update only goes forward.",
+            "revert the commit of the update, for example with git revert",
+            code=Code.OLDER_VERSION,
         )
     template = Template(folder)
     names = template.names("project")
     if unknown := [name for name in given if name not in names]:
-        raise UsageError(f'{new} asks nothing about a project that is called "{unknown[0]}".', ", ".join(names))
+        raise UsageError(
+            f'{new} has no question "{unknown[0]}" about a project.{did_you_mean(unknown[0], names)}',
+            f"one of {', '.join(names)}",
+            code=Code.UNKNOWN_QUESTION,
+        )
     known = {**{name: project.state[name] for name in names if name in project.state}, **given}
     try:
         answers = template.resolve({**known, "handlers": project.entries}, ask=ask)
     except UsageError as error:
-        error.hint = "ws-scaffold update --data NAME=ANSWER takes another answer"
+        error.hint = "ws-scaffold update --data NAME=ANSWER gives another answer"
         raise
     named = template.question(ENTRY_NAME)
     for entry in project.entries:
@@ -229,8 +295,9 @@ def _version(state: State) -> str:
     commit: str | None = state.get("_commit")
     if commit is None:
         raise ScaffoldError(
-            f"The project's template was {state['_src_path']}, which keeps no versions.",
-            "copier recopy makes a project of a template that is under version control",
+            f"The template {state['_src_path']} is not under version control, so the project cannot be updated.",
+            "copier recopy can switch to a template that is",
+            code=Code.NO_VERSIONS,
         )
     return commit
 

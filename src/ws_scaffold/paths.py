@@ -5,7 +5,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 
 OWNER_ONLY = 0o700
 
@@ -41,7 +41,7 @@ def _private(variable: str, default: str, elsewhere: str, name: str) -> Path:
         try:
             folder = (said if said.is_absolute() else Path(default).expanduser()) / "ws-scaffold"
         except RuntimeError:
-            raise ScaffoldError("There is no home folder.", f"set HOME, or {variable}") from None
+            raise ScaffoldError("There is no home folder.", f"set HOME, or {variable}", code=Code.SYSTEM) from None
     else:
         import platformdirs  # noqa: PLC0415 - see above
 
@@ -53,11 +53,15 @@ def _private(variable: str, default: str, elsewhere: str, name: str) -> Path:
         if hasattr(os, "geteuid"):
             about = wanted.stat()
             if about.st_uid != os.geteuid():
-                raise ScaffoldError(f"{wanted} belongs to another user.", f"chown it, or set {variable}")
+                raise ScaffoldError(
+                    f"{wanted} belongs to another user.", f"chown it, or set {variable}", code=Code.FOREIGN_OWNER
+                )
             if about.st_mode & ~OWNER_ONLY & 0o777:
                 wanted.chmod(OWNER_ONLY)
     except OSError as error:
-        raise ScaffoldError(f"{wanted} cannot be made: {error.strerror}.", f"allow it, or set {variable}") from None
+        raise ScaffoldError(
+            f"{wanted} cannot be made: {error.strerror}.", f"allow it, or set {variable}", code=Code.NO_PERMISSION
+        ) from None
     return wanted
 
 
@@ -81,5 +85,6 @@ def inside(root: Path, path: Path) -> Path:
         raise ScaffoldError(
             f"The template at {root} is refused: its {where} leads out of it; nothing was written.",
             "take a version of the template that is whole",
+            code=Code.TEMPLATE_REFUSED,
         )
     return path

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ws_scaffold import releases
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.journal import interrupted
 from ws_scaffold.render import ANSWERS_FILE, State
 from ws_scaffold.template import ENTRY_NAME, Template, load_yaml
@@ -20,7 +20,8 @@ from ws_scaffold.tree import Tree
 SHOWN = 60
 LARGEST = 2**20
 """How many bytes an answers file may have: a handler needs a hundred."""
-MADE_LATER = "update ws-scaffold: a later version has written it"
+MADE_LATER = "update ws-scaffold: a later version has written this file"
+MAKE_ONE = "ws-scaffold new project DIR makes one"
 
 
 def find_root(folder: Path) -> Path:
@@ -39,14 +40,16 @@ def find_root(folder: Path) -> Path:
             raise ScaffoldError(
                 f"{root / ANSWERS_FILE} belongs to another user; nothing was written.",
                 f"ws-scaffold -C {shlex.quote(str(root))} COMMAND, if you trust whose it is",
+                code=Code.FOREIGN_OWNER,
             )
     for root in (start, *start.parents):
         if interrupted(Tree(root)):
             raise ScaffoldError(
                 f"The project in {root} is half made: the run that made it was interrupted.",
                 "the same ws-scaffold new project again completes it",
+                code=Code.UNFINISHED_RUN,
             )
-    raise ScaffoldError("There is no generated project here or above.", "ws-scaffold new project NAME makes one")
+    raise ScaffoldError("There is no generated project here or above.", MAKE_ONE, code=Code.NO_PROJECT)
 
 
 def owner_of(path: Path) -> int:
@@ -67,9 +70,9 @@ def _is_believed(root: Path, start: Path) -> bool:
     return owner_of(root / ANSWERS_FILE) in believed
 
 
-def _refused(reason: str, hint: str = "") -> ScaffoldError:
-    undo = "undo the last change to it, for example with git"
-    return ScaffoldError(f"{ANSWERS_FILE} {reason}; nothing was written.", hint or undo)
+def _refused(reason: str, hint: str = "undo the last change to it, for example with git") -> ScaffoldError:
+    code = Code.STATE_LATER if hint == MADE_LATER else Code.STATE_DAMAGED
+    return ScaffoldError(f"{ANSWERS_FILE} {reason}; nothing was written.", hint, code=code, paths=[ANSWERS_FILE])
 
 
 def load_state(root: Path) -> State:
@@ -90,7 +93,7 @@ def load_state(root: Path) -> State:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         raise _refused("is not YAML" + ("" if line is None else f": see line {line + 1}")) from None
     if not isinstance(state, dict) or "handlers" not in state or not isinstance(state.get("_src_path"), str):
-        raise _refused("holds no handlers: this is no project of ws-scaffold's", "go to one, or make one")
+        raise _refused("holds no handlers: ws-scaffold did not make this project", MAKE_ONE)
     return state
 
 
@@ -106,11 +109,11 @@ def check_state(state: State, template: Template) -> None:
     for name in template.names("project"):
         if name in state:
             if not isinstance(state[name], str):
-                raise _refused(f'has a "{name}" that is no text')
+                raise _refused(f'has a "{name}" that is not text')
         elif template.always_asks(name):
             raise _refused(f'has no "{name}"')
     if not isinstance(state["handlers"], list):
-        raise _refused("has handlers that are no list")
+        raise _refused("has handlers that are not a list")
     named, lacking = template.question(ENTRY_NAME), functools.cache(template.lacking)
     names: set[str] = set()
     for number, entry in enumerate(state["handlers"], start=1):
@@ -132,14 +135,14 @@ def _check_entry(
     entry: Any, place: str, values: Mapping[str, list[str]], lacking: Callable[[frozenset[str]], list[str]]
 ) -> None:
     if not isinstance(entry, dict):
-        raise _refused(f"has a {place} that is no mapping")
+        raise _refused(f"has a {place} that is not a mapping")
     if unknown := [_shown(key) for key in entry if key not in values]:
         raise _refused(f'has a {place} with a key "{unknown[0]}" that this version does not know', MADE_LATER)
     if missing := lacking(frozenset(entry)):
         raise _refused(f'has a {place} without "{missing[0]}"')
     for key, value in entry.items():
         if not isinstance(value, str):
-            raise _refused(f'has a {place} with a {key} that is no text: "{_shown(value)}"')
+            raise _refused(f'has a {place} with a {key} that is not text: "{_shown(value)}"')
         if values[key] and value not in values[key]:
             raise _refused(f'has a {place} with an unknown {key}: "{_shown(value)}"')
 
@@ -174,7 +177,9 @@ def template_of(root: Path, state: State) -> Path:
         if (folder / "copier.yml").is_file():
             return folder
         raise ScaffoldError(
-            f"The project's template was {source}, and is not there any more.", "copier recopy takes another one"
+            f"The project's template {source} is no longer there.",
+            "copier recopy can switch to another one",
+            code=Code.TEMPLATE_MISSING,
         )
     if not releases.is_reference(commit):
         raise _refused(f'has a "_commit" that cannot be one: "{_shown(commit)}"')

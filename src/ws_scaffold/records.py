@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ws_scaffold.disk import OWNER_ONLY, replace, settle
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.paths import state_folder
 
 FORMAT = 1
@@ -60,7 +60,9 @@ class Record:
         aside = path.with_suffix(".damaged")
         path.replace(aside)
         return ScaffoldError(
-            f"The record of an earlier run {reason}, and was put aside as {aside}; nothing was written.", self._hint
+            f"The record of an earlier run {reason}, and was put aside as {aside}; nothing was written.",
+            self._hint,
+            code=Code.RECORD_DAMAGED,
         )
 
     def write(self, content: Any) -> None:
@@ -75,7 +77,9 @@ class Record:
             replace(path, json.dumps(record).encode(), OWNER_ONLY)
             settle(path.parent)
         except OSError as error:
-            raise ScaffoldError(f"{path.parent} cannot be written to: {error.strerror}.", "allow it") from None
+            raise ScaffoldError(
+                f"{path.parent} cannot be written to: {error.strerror}.", "allow it", code=Code.NO_PERMISSION
+            ) from None
 
     def delete(self) -> None:
         """Remove it, if it is there."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ws_scaffold import __version__
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.git import git
 from ws_scaffold.paths import cache_folder, own_template
 from ws_scaffold.render import ANSWERS_FILE
@@ -64,7 +64,9 @@ def folder_of(source: str, root: Path) -> Path:
         return (root / Path(source).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError):
         raise ScaffoldError(
-            f"The template's source {source} is no folder that there can be.", f"correct _src_path in {ANSWERS_FILE}"
+            f"The template's source {source} cannot be a folder.",
+            f"correct _src_path in {ANSWERS_FILE}",
+            code=Code.TEMPLATE_MISSING,
         ) from None
 
 
@@ -92,13 +94,13 @@ def newest(source: str, root: Path) -> Newest:
         listed = git(
             *("ls-remote", "--tags", "--refs", "--", address),
             folder=folder,
-            otherwise=f"The versions of the template cannot be listed at {source}",
+            otherwise=f"The template's source {source} cannot be reached",
             seconds=ANSWER_SECONDS,
         )
     except ScaffoldError:
         if not own:
             raise
-        listed, note = "", f"{source} cannot be reached: of what is known here, {OWN} is the newest"
+        listed, note = "", f"{source} cannot be reached; the newest version known here is {OWN}"
     tags = [line.partition("refs/tags/")[2] for line in listed.splitlines()]
     ranked = [(found, tag) for tag in (*tags, *own) if (found := rank(tag)) and not _is_prerelease(found)]
     return Newest(max(ranked, key=lambda it: it[0])[1] if ranked else None, note)
@@ -232,4 +234,6 @@ def _commit(clone: Path, reference: str, otherwise: str) -> str:
             return git(
                 *("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"), folder=clone, otherwise=otherwise
             ).strip()
-    raise ScaffoldError(f"{otherwise}: there is none of that name.", "git ls-remote lists the versions there are")
+    raise ScaffoldError(
+        f"{otherwise}: it has no such version.", "git ls-remote lists those that it has", code=Code.UNKNOWN_VERSION
+    )

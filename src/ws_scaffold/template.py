@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ import jinja2.sandbox
 import yaml
 
 from ws_scaffold import __version__
-from ws_scaffold.errors import ScaffoldError, UsageError
+from ws_scaffold.errors import Code, ScaffoldError, UsageError, did_you_mean
 from ws_scaffold.paths import OWNER_ONLY, cache_folder, inside
 
 Answers = dict[str, Any]
@@ -141,12 +141,18 @@ def _environment_options(root: Path, options: Any) -> dict[str, Any]:
         ScaffoldError: there is one that Copier refuses as well.
     """
     if not isinstance(options, dict):
-        raise ScaffoldError(f"The template at {root} is refused: its _envops is no mapping.", OTHER_VERSION)
+        raise ScaffoldError(
+            f"The template at {root} is refused: its _envops is not a mapping.",
+            OTHER_VERSION,
+            code=Code.TEMPLATE_REFUSED,
+        )
     for name, value in options.items():
         known = ENVIRONMENT_OPTIONS.get(name)
         if known is None or not known(value):
             raise ScaffoldError(
-                f'The template at {root} is refused: its _envops has a "{name}" that is none.', OTHER_VERSION
+                f'The template at {root} is refused: its _envops has an unknown "{name}".',
+                OTHER_VERSION,
+                code=Code.TEMPLATE_REFUSED,
             )
     return options
 
@@ -170,7 +176,9 @@ class Question:
         self._details: Mapping[str, Any] = template.questions[name]
         self._context = context
         self.suggested: Any = None
-        """What to take for the default, if anything."""
+        """What to take for the default, if anything: a person's own words, and no expression."""
+        self.taken: Container[str] = ()
+        """What cannot be answered because it was answered before."""
 
     def _render(self, text: Any, **extra: Any) -> str:
         return self._template.evaluate(str(text), {**self._context, **extra})
@@ -209,7 +217,9 @@ class Question:
     @property
     def default(self) -> Any:
         """The answer of somebody who does not mind."""
-        default = self._details["default"] if self.suggested is None else self.suggested
+        if self.suggested is not None:
+            return self.parse(self.suggested)
+        default = self._details["default"]
         if not isinstance(default, str):
             return self.parse(default)
         if self._details["type"] == "yaml":
@@ -230,9 +240,12 @@ class Question:
             offered = {choice.value: choice.refusal for choice in self.choices}
             if answer not in offered:
                 fitting = ", ".join(value for value, reason in offered.items() if not reason)
-                return f'{self.name} "{answer}" is not one of the choices: {fitting}'
+                near = did_you_mean(str(answer), offered)
+                return f'{self.name} "{answer}" is not one of the choices: {fitting}' + (f".{near}" if near else "")
             if offered[answer]:
                 return offered[answer]
+        if answer in self.taken:
+            return f'"{answer}" is taken: choose another name'
         return self._sentence(self._details.get("validator", ""), **{self.name: answer})
 
 
@@ -248,11 +261,21 @@ class Template:
         try:
             content = load_yaml(inside(root, root / "copier.yml").read_bytes())
         except FileNotFoundError:
-            raise ScaffoldError(f"{root} holds no template: there is no copier.yml.") from None
+            raise ScaffoldError(
+                f"{root} holds no template: there is no copier.yml.",
+                "remove that folder, then run the command again",
+                code=Code.TEMPLATE_MISSING,
+            ) from None
         except yaml.YAMLError:
-            raise ScaffoldError(f"The copier.yml of the template at {root} is not YAML.", OTHER_VERSION) from None
+            raise ScaffoldError(
+                f"The copier.yml of the template at {root} is not YAML.", OTHER_VERSION, code=Code.TEMPLATE_BROKEN
+            ) from None
         if not isinstance(content, dict) or not content.keys() >= NEEDED:
-            raise ScaffoldError(f"{root} holds a template, but none of ws-scaffold's.", "copier update is for those")
+            raise ScaffoldError(
+                f"{root} holds a template that is not ws-scaffold's.",
+                "copier update is for those",
+                code=Code.TEMPLATE_FOREIGN,
+            )
         self._values: list[Any] | None = None  # those that an expression has written as JSON, while one is computed
         self.settings: dict[str, Any] = {name: value for name, value in content.items() if name.startswith("_")}
         self.questions: dict[str, Any] = {name: value for name, value in content.items() if not name.startswith("_")}
@@ -332,7 +355,8 @@ class Template:
             else:
                 answer = ask(question) if open_ and ask else question.default
             if (open_ or name in given) and (refusal := question.refusal(answer)):
-                raise UsageError(f"{refusal[0].upper()}{refusal[1:]}.")
+                end = "" if refusal.endswith("?") else "."
+                raise UsageError(f"{refusal}{end}", code=Code.ANSWER_REFUSED)
             context[name] = answer
             if name == until:
                 break

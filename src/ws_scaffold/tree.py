@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from ws_scaffold import disk
-from ws_scaffold.errors import ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError
 
 OWN_FOLDER = ".ws-scaffold"
 """Where the command keeps what a project's history need not know: git ignores it."""
@@ -54,15 +54,25 @@ class Tree:
         try:
             resolved = where.resolve()
         except (OSError, RuntimeError):
-            raise ScaffoldError(f"{path} is a link that leads to itself; nothing was written.", "remove it") from None
+            raise ScaffoldError(
+                f"{path} is a link that leads to itself; nothing was written.",
+                "remove it",
+                code=Code.IN_THE_WAY,
+                paths=[path],
+            ) from None
         if not resolved.is_relative_to(self.root) or PurePosixPath(path).is_absolute() or ".." in path.split("/"):
             raise ScaffoldError(
-                f"{path} is outside of {self.root}; nothing was written.", "move it back into the project"
+                f"{path} is outside of {self.root}; nothing was written.",
+                "move it back into the project",
+                code=Code.OUTSIDE_PROJECT,
+                paths=[path],
             )
         if is_of_git(path) or is_of_git(resolved.relative_to(self.root).as_posix()):
             raise ScaffoldError(
                 f"{path} is in git's own folder, where no file of a project is; nothing was written.",
                 "remove what leads there: a link of the project, or a file of the template",
+                code=Code.OUTSIDE_PROJECT,
+                paths=[path],
             )
         return resolved
 
@@ -92,7 +102,7 @@ class Tree:
         Raises:
             ScaffoldError: it is no regular file, is very large, or may not be read.
         """
-        where = self.at(path)
+        where, code = self.at(path), Code.IN_THE_WAY
         try:
             about = where.stat()
             if stat.S_ISDIR(about.st_mode):
@@ -106,8 +116,8 @@ class Tree:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except PermissionError as error:
-            reason, hint = f"cannot be read ({error.strerror})", "allow it to be read"
-        raise ScaffoldError(f"{path} {reason}; nothing was written.", hint)
+            reason, hint, code = f"cannot be read ({error.strerror})", "allow it to be read", Code.NO_PERMISSION
+        raise ScaffoldError(f"{path} {reason}; nothing was written.", hint, code=code, paths=[path])
 
     def text(self, path: str, largest: int = READABLE) -> bytes | None:
         """Return the content of a regular file that is no link, may be read, and is not too large; else None."""
