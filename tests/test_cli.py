@@ -49,6 +49,7 @@ def test_new_handler(command: Command, project: Path) -> None:
         (
             "update    README.md\n"
             "update    src/desk/ws/__init__.py\n"
+            "update    tests/test_asyncapi.py\n"
             "update    tests/ws/conftest.py\n"
             "update    tests/ws/test_limits.py\n"
             "create    src/desk/ws/feed/asyncapi.py\n"

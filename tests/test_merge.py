@@ -15,7 +15,7 @@ from trees import contents
 
 HANDLER = "src/desk/ws/chat/handler.py"
 SERVICE = "src/desk/ws/chat/service.py"
-ANSWER = '    """Answer a message, or say why it is none."""\n'
+ANSWER = '    """Answer a message, or report why it is invalid."""\n'
 ANSWER_OF_THE_SERVICE = '        """Answer a message."""\n'
 MINE_OF_THE_SERVICE = '        """Answer, as I like it."""\n'
 MINE = '    """Answer, as I like it."""\n'

@@ -98,6 +98,7 @@ def test_older_state_gets_the_defaults_of_what_it_lacks(command: Command, projec
         ".copier-answers.yml",
         "README.md",
         "src/desk/ws/__init__.py",
+        "tests/test_asyncapi.py",
         "tests/ws/conftest.py",
         "tests/ws/test_limits.py",
     }

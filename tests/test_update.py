@@ -20,7 +20,7 @@ from ws_scaffold import releases
 
 CHAT = "src/desk/ws/chat/handler.py"
 SERVICE = "src/desk/ws/chat/service.py"
-ANSWER = '"""Answer a message, or say why it is none."""'
+ANSWER = '"""Answer a message, or report why it is invalid."""'
 
 NEWS_2 = ["A handler's service says which version it is of.", "Projects have a mood."]
 NEWS_3 = ["Every handler says more of what it does.", "The mood is gone; handlers have a colour."]

@@ -5,6 +5,7 @@ import difflib
 import io
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -251,10 +252,12 @@ class Outcome:
 
 def _difference(step: Step) -> str:
     def split(content: bytes | None) -> list[str]:
-        return (content or b"").decode(errors="replace").splitlines(keepends=True)
+        text = (content or b"").decode(errors="replace")
+        return re.findall(r"[^\n]*\n|[^\n]+", text)  # other letters that end a line for Python end none here
 
-    before = "/dev/null" if step.before is None else f"a/{step.path}"
-    after = "/dev/null" if step.after is None else f"b/{step.path}"
+    path = step.path if step.path.isprintable() else json.dumps(step.path)[1:-1]
+    before = "/dev/null" if step.before is None else f"a/{path}"
+    after = "/dev/null" if step.after is None else f"b/{path}"
     shown = difflib.unified_diff(split(step.before), split(step.after), before, after)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in shown)
 
