@@ -28,7 +28,7 @@ COMMANDS = {
     "generated": "everything --port {port}",
     "command": (
         "uvicorn --port {port} everything.app:app --ws everything.server:ClientProtocol --ws-per-message-deflate false"
-        " --ws-max-size 1048576 --timeout-graceful-shutdown 5"
+        " --ws-max-size 65536 --timeout-graceful-shutdown 5"
     ),
     "litestar": "litestar --app everything.app:app run --port {port}",
     "uvicorn": "serving.watched --port {port}",
