@@ -267,18 +267,25 @@ def test_journal_that_leads_out_of_the_project_by_now_stops_one_run(
     assert tree(outside) == before
 
 
-def test_run_that_has_written_nothing_yet_is_forgotten(project: Path, state: Path) -> None:
-    """Then whoever comes next decides anew."""
-    before = contents(project)
-    moment = 1
-    while not state.exists() or not list(state.glob("*.json")):
-        assert ended(start(project, FEED, Assassin(project, moment))) < 0
-        moment += 1
-    assert contents(project).keys() - before.keys() <= {f".{name}.ws-scaffold" for name in before}
-    assert not interrupted(Tree(project))
-    assert resume(Tree(project)) == []
-    assert contents(project) == before
-    assert not list(state.iterdir())
+@pytest.mark.parametrize("arguments", [FEED, ("-C", "..", "new", "project", "other", "--defaults")])
+def test_run_that_has_written_nothing_yet_is_forgotten(project: Path, state: Path, arguments: tuple[str, ...]) -> None:
+    """Then whoever comes next decides anew; and nothing is left of it."""
+    root = project if arguments == FEED else project.parent / "other"
+    root.mkdir(exist_ok=True)
+    before, left = tree(root), 0
+    for moment in range(1, 20):
+        assert ended(start(project, arguments, Assassin(root, moment))) < 0
+        if interrupted(Tree(root)):
+            break
+        left += tree(root) != before
+        assert resume(Tree(root)) == []
+        assert tree(root) == before
+        assert not list(state.glob("*.json"))
+        for path in state.iterdir():
+            path.unlink()  # so that each run has the same moments
+    else:
+        pytest.fail("it never begins")
+    assert left > 0
 
 
 @pytest.fixture(params=["no home", "read-only", "full"])

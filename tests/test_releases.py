@@ -17,6 +17,7 @@ from trees import contents
 from ws_scaffold import git, releases
 from ws_scaffold.errors import ScaffoldError
 from ws_scaffold.releases import fetched, newest
+from ws_scaffold.template import Template
 
 AS_SOMEBODY = ("-c", "user.name=Tests", "-c", "user.email=tests@localhost")
 
@@ -335,7 +336,9 @@ def test_template_changes_no_check_of_another_project(command: Command, hostile:
     comments = "  comment_start_string: '{% if not'\n  comment_end_string: '{% endif %}'\n"
     guide.write_text(guide.read_text().replace("_envops:\n", f"_envops:\n{comments}", 1))
     shutil.rmtree(tmp_path / "cache/ws-scaffold/compiled")
-    command("list")
+    template = Template(hostile)
+    check = template.questions["package_name"]["validator"]
+    assert template.evaluate(check, {"package_name": "Not A Package"}) == ""
     assert any((tmp_path / "cache/ws-scaffold/compiled").rglob("*.cache"))
     code, out, err = command("new", "project", str(tmp_path / "victim"), "--package-name", "Not A Package")
     assert (code, out) == (2, "")
@@ -365,7 +368,9 @@ def test_compiled_templates_are_done_without(
             monkeypatch.setattr("tempfile._TemporaryFileWrapper", _refused)
         case _:
             monkeypatch.setattr("os.geteuid", lambda: 12345)
+            monkeypatch.setattr("ws_scaffold.project.owner_of", lambda _: 12345)
     assert command("new", "handler", "feed", "--defaults")[0] == 0
+    assert not [path for path in cache.rglob("*") if path.is_file()]
     assert (project / "src/desk/ws/feed/handler.py").is_file()
 
 
