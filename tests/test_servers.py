@@ -4,12 +4,16 @@ import asyncio
 import os
 import re
 import shlex
+import socket
+import statistics
 import sys
+import threading
+import time
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -36,6 +40,11 @@ TIMES = 5  # so often is what depends on the moment tried
 GRACE = 5  # seconds that the project gives its handlers when it is told to end
 LARGEST = 64 * 1024  # bytes of a message, by default
 ECHO = next(handler for handler in HANDLERS if handler["name"] == "listener_raw_text")
+
+UPGRADE = (
+    "HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 only_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux says what there is")
 
@@ -146,6 +155,63 @@ def test_client_that_stops_reading_and_stays_is_given_up(server: Server) -> None
     server.begin("flood to come", send_timeout=send_timeout)
     asyncio.run(scenarios())
     server.settle(NAMES)
+    assert_failed(server)
+
+
+@pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+@pytest.mark.parametrize("most", [0, 1000])
+def test_client_that_floods_delays_nobody_else(server: Server, most: int) -> None:
+    stop = threading.Event()
+
+    def flood() -> None:
+        with socket.create_connection((HOST, server.port)) as flooder:
+            flooder.settimeout(DEADLINE)
+            flooder.sendall(f"GET {path_of(ECHO['name'])} {UPGRADE}".encode())
+            threading.Thread(target=drain, args=[flooder], daemon=True).start()
+            with suppress(OSError):
+                while not stop.is_set():
+                    flooder.sendall(b"\x81\x81\0\0\0\0x" * 10_000)
+
+    def drain(flooder: socket.socket) -> None:
+        with suppress(OSError):
+            while flooder.recv(1 << 20):
+                pass
+
+    async def scenario() -> list[float]:
+        flooding = threading.Thread(target=flood)
+        try:
+            async with clients(server.port, [ECHO]) as (client,):
+                await client.exchange()
+                flooding.start()
+                await asyncio.sleep(0.5)
+                seconds = []
+                for _ in range(20):
+                    began = time.monotonic()
+                    await client.be_answered()
+                    seconds.append(time.monotonic() - began)
+                return sorted(seconds)
+        finally:
+            stop.set()
+            await asyncio.to_thread(flooding.join)
+
+    server.begin(max_messages_per_second=most)
+    seconds = asyncio.run(scenario())
+    assert statistics.median(seconds) < 0.25, seconds
+    server.settle()
+    assert not server.failures()  # uvicorn may log an assertion of its own, of the flooder that leaves in a frame
+
+
+@pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+def test_client_that_leaves_before_it_is_accepted_is_no_failure(server: Server) -> None:
+    def visit(handler: Handler) -> None:
+        with socket.create_connection((HOST, server.port)) as visitor:
+            channel = "/lobby" if handler.get("events") == "channel" else ""
+            visitor.sendall(f"GET {path_of(handler['name'])}{channel} {UPGRADE}".encode())
+
+    server.begin()
+    for handler in [handler for handler in HANDLERS if handler["guard"] == "none"] * TIMES:
+        visit(handler)
+    server.settle()
     assert_failed(server)
 
 
@@ -534,6 +600,26 @@ def test_events_that_fail_close_and_are_logged_once(server: Server) -> None:
     server.begin("fail to tell")
     meet(server, scenario, TELLING)
     assert_failed(server, TELLING)
+
+
+@pytest.mark.parametrize("server", ["uvicorn"], indirect=True)
+def test_reply_that_fails_does_not_wait_for_a_client_that_reads_nothing(server: Server) -> None:
+    raw = [it for it in ANSWERING if it["payload"] == "raw" and it.get("events") != "channel"]
+    handlers = list({handler["interface"]: handler for handler in raw}.values())
+
+    async def stall_and_fail(client: Client) -> None:
+        client.connection.transport.pause_reading()
+        await client.send("hello")
+        await client.send("hello")
+
+    async def scenario() -> None:
+        async with clients(server.port, handlers) as opened:
+            await play(stall_and_fail, opened)
+            await asyncio.to_thread(server.settle)
+
+    server.begin("flood and fail", send_timeout=0.5)
+    asyncio.run(scenario())
+    assert_failed(server, handlers)
 
 
 # When the server ends ------------------------------------------------------------------------------------------------

@@ -116,6 +116,10 @@ class Watch:
             if demanded() == "fail to reply":
                 raise RuntimeError(SECRET)
             answer = await reply(connection, message)
+            if demanded() == "flood and fail":
+                if connection.received > 1:
+                    raise RuntimeError(SECRET)
+                return answer.ljust(24 * FLOOD)
             return enlarged(answer) if demanded() == "flood" and answer is not None else answer
 
         return disturbed_reply
