@@ -216,7 +216,7 @@ def serve(
     output: Path,
     broker: str = "memory://",
     python: str | Path = sys.executable,
-    **settings: float,
+    **settings: float | str,
 ) -> Generator[Server, None, None]:
     """Serve the project of all handlers, on a free port, until the block ends; uvicorn with other settings, if any."""
     port = free_port()
