@@ -660,12 +660,6 @@ BROKER_MUTANTS = {
     "postgres": (
         *ANY_BROKER,
         Mutant("what nobody has joined is heard", BROKER, r"channel in self\._subscribed and ", ""),
-        Mutant(
-            "lost connection stops everything",
-            BROKER,
-            r"(except FAILURES:\n)( *)await self\._end_publishing\(\)\n.*\n",
-            r"\1\2pass\n",
-        ),
         Mutant("never listens again", BROKER, r"^ {12}await self\._end_listening\(\)\n(?= *await)", ""),
         Mutant("waits for a server that is stuck", BROKER, r"^ *await connection\.close\(\)\n(?= *sending)", ""),
         Mutant("too large an event sent", BROKER, r"if size > MAX_PAYLOAD_BYTES:", "if False:"),

@@ -57,7 +57,7 @@ OF_ASYNCAPI = {
     "tests/test_asyncapi.py",
 }
 OF_CHANNELS = {"src/{package}/channels.py", "tests/test_channels.py"}
-OF_A_BROKER = {"src/{package}/broker.py", "tests/test_broker.py"}
+OF_A_BROKER = {"src/{package}/broker.py", "tests/proxy.py", "tests/test_broker.py"}
 
 # What a demanding reader of generated code may still not ask for.
 NOT_ASKED = {
