@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,6 +69,13 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository that holds the working tree, committed: Copier sees what we see."""
     return copy_of_the_working_tree(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def plain_template(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that holds the same and has no versions, of which Copier needs no clone."""
+    target = tmp_path_factory.mktemp("plain") / "template"
+    return Path(shutil.copytree(template, target, ignore=shutil.ignore_patterns(".git")))
 
 
 @pytest.fixture(scope="session")

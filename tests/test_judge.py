@@ -101,28 +101,28 @@ def answered(handler: Handler) -> dict[str, str]:
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
 def test_a_first_handler_is_answered_and_rendered_as_copier_does(
-    template: Path, tmp_path: Path, handler: Handler
+    plain_template: Path, tmp_path: Path, handler: Handler
 ) -> None:
     project, answers = tmp_path / "project", {**ABOUT, **answered(handler)}
-    judge = copier.run_copy(str(template), project, data=answers, defaults=True, quiet=True, vcs_ref="HEAD")
-    guide = Template(template)
+    judge = copier.run_copy(str(plain_template), project, data=answers, defaults=True, quiet=True)
+    guide = Template(plain_template)
     resolved = guide.resolve(answers, folder=project.name)
     assert {name: resolved[name] for name in guide.questions} == {
         name: judge.answers.combined[name] for name in guide.questions
     }
     assert [guide.entry(resolved)] == load_state(project)["handlers"] == [handler]
-    assert rendered(template, project) == written(project)
+    assert rendered(plain_template, project) == written(project)
 
 
 @pytest.mark.parametrize("asyncapi", ["yes", "no"])
 @pytest.mark.parametrize("count", [0, 2, 5, len(HANDLERS)])
 def test_any_number_of_handlers_is_rendered_as_copier_does(
-    template: Path, tmp_path: Path, count: int, asyncapi: str
+    plain_template: Path, tmp_path: Path, count: int, asyncapi: str
 ) -> None:
     handlers: list[Any] = HANDLERS[:: -(len(HANDLERS) // count)][:count] if count else []
-    project = render(template, tmp_path / "project", {**ABOUT, "asyncapi": asyncapi, "handlers": handlers})
+    project = render(plain_template, tmp_path / "project", {**ABOUT, "asyncapi": asyncapi, "handlers": handlers})
     assert sorted(load_state(project)["handlers"], key=str) == sorted(handlers, key=str)
-    assert rendered(template, project) == written(project)
+    assert rendered(plain_template, project) == written(project)
 
 
 @pytest.mark.parametrize("sequence", SEQUENCES.values(), ids=SEQUENCES)
