@@ -32,7 +32,7 @@ def test_all_handlers_together_pass_their_own_tests(everything: Path, environmen
     """
     shared = sorted(str(path) for path in everything.glob("tests/**/test_*.py") if path.stem[5:] not in ALL_NAMES)
     own = [f"tests/ws/test_{handler['name']}.py" for handler in FIRSTS]
-    done = run_own_tests(environment(PYTHONS[0]), everything, *shared, *own, timeout=240, forked=False)
+    done = run_own_tests(environment(PYTHONS[0]), everything, *shared, *own, timeout=600, forked=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -42,7 +42,7 @@ def test_every_form_passes_its_own_tests_on_later_pythons(
 ) -> None:
     """All of them in one project, and in a new process."""
     project = render(template, tmp_path / "forms", {"asyncapi": "yes", "handlers": FORMS})
-    done = run_own_tests(environment(version), project, timeout=240, forked=False)
+    done = run_own_tests(environment(version), project, timeout=600, forked=False)
     assert done.returncode == 0, done.stdout
 
 
