@@ -74,6 +74,18 @@ def test_identifiers_that_the_template_has_made_follow_in_what_the_user_wrote(co
 
 
 @pytest.mark.parametrize("named", ["chat"], indirect=True)
+def test_members_of_a_class_keep_their_names(command: Command, named: Path) -> None:
+    lines = (
+        "\n\nclass Mine:\n    ChatEvent: int = 1\n    ChatError = 2\n\n    async def chat_handler(self) -> int:\n"
+        "        return self.ChatEvent + self.ChatError\n\n    def ChatMessage(self) -> int:\n"
+        "        return self.chat_handler()\n"
+    )
+    add(named / SERVICE.format("chat"), lines)
+    assert command("rename", "handler", "chat", "talk")[0] == 0
+    assert (named / SERVICE.format("talk")).read_text().endswith(lines)
+
+
+@pytest.mark.parametrize("named", ["chat"], indirect=True)
 def test_name_that_comes_from_elsewhere_is_another_one(command: Command, named: Path) -> None:
     add(named / "src/desk/mine.py", "class ChatService: ...\n\n\nclass Mine:\n    ChatService = ChatService\n")
     lines = (

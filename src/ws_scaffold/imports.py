@@ -126,11 +126,13 @@ class _Reader:
         others = set(self._bound_otherwise())
         keywords = {self._offset(node) for node in ast.walk(self._tree) if isinstance(node, ast.keyword) and node.arg}
         parameters = {node.arg for node in ast.walk(self._tree) if isinstance(node, ast.arg)}
+        members = set(self._members())
         index = 0
         while index < len(self._tokens):
             chain = self._chain(index)
             first = self._tokens[index]
-            if chain and index not in self._in_imports and (first.start not in keywords or first.string in parameters):
+            named = first.start in members or (first.start in keywords and first.string not in parameters)
+            if chain and index not in self._in_imports and not named:
                 self._use(chain, others)
             index += max(2 * len(chain) - 1, 1)
         for node in self._names_in_strings():
@@ -249,6 +251,17 @@ class _Reader:
                 yield node.arg
             elif isinstance(node, NAMED) and node.name:
                 yield node.name
+
+    def _members(self) -> Iterator[int]:
+        """Yield where classes name their members: those are known by an object's name, which nobody follows."""
+        for node in ast.walk(self._tree):
+            for member in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
+                    words = 2 if isinstance(member, ast.AsyncFunctionDef) else 1
+                    yield self._tokens[self._at[self._offset(member)] + words].start
+                elif isinstance(member, ast.Assign | ast.AnnAssign):
+                    targets = member.targets if isinstance(member, ast.Assign) else [member.target]
+                    yield from (self._offset(target) for target in targets)
 
     def _is_ours(self, name: str) -> bool:
         """Whether a name is, in this text, an identifier that has another name now."""

@@ -324,6 +324,8 @@ def _undone(tree: Tree, file: dict[str, Any], keeper: _Keeper) -> Iterator[Step]
     path, before, mode, source = file["path"], _unpacked(file["before"]), file["mode"], file["source"]
     if source is not None:
         yield Step(Action.MOVE, source, note=f"from {path}", link=file["link"], source=path)
+        if before is not None:  # that was replaced
+            yield Step(Action.CREATE, path, None, before, mode=mode)
         return
     there = tree.read(path)
     edited = there is not None and there != before and _digest(there) != file["after"]
