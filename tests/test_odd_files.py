@@ -129,6 +129,17 @@ def test_generated_file_that_is_a_link_stays_one(command: Command, project: Path
     assert (project / TALK / "handler.py").is_symlink()
 
 
+def test_generated_file_that_is_a_link_in_a_folder_that_stays_is_renamed(command: Command, project: Path) -> None:
+    test = project / "tests/ws/test_chat.py"
+    test.rename(project / "tests/mine.py")
+    test.symlink_to("../mine.py")
+    code, out, _ = command("rename", "handler", "chat", "talk")
+    assert (code, "move      tests/ws/test_talk.py (from tests/ws/test_chat.py)" in out.splitlines()) == (0, True)
+    assert (project / "tests/ws/test_talk.py").readlink() == Path("../mine.py")
+    assert "desk.ws.talk" in (project / "tests/mine.py").read_text()
+    assert not os.path.lexists(test)
+
+
 def test_generated_file_that_links_to_another_file_of_its_folder_moves_with_it(command: Command, project: Path) -> None:
     (project / HANDLER).rename(project / CHAT / "real.py")
     (project / HANDLER).symlink_to("real.py")

@@ -1,6 +1,7 @@
 """A project lives on: versions of the template arrive, edits stay, and what goes wrong is said and can be undone."""
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -391,6 +392,25 @@ def test_abort_keeps_what_was_edited_since_in_a_place_of_its_own(command: Comman
     abort_brings_back_everything(command, old, resolve_half)
     assert (old / ".ws-scaffold/aborted/1" / CHAT).read_text() == "half resolved\n"
     assert (old / ".ws-scaffold/.gitignore").read_text() == "*\n"
+
+
+def test_file_behind_links_moves_where_the_links_lead_and_comes_back(command: Command, old: Path) -> None:
+    """The folder of one handler is a link, and the file of another one."""
+    folder, feed = (old / "src/desk/ws/chat"), (old / "src/desk/ws/feed/service.py")
+    folder.rename(old / "real")
+    folder.symlink_to("../../../real")
+    feed.rename(old / "elsewhere.py")
+    feed.symlink_to("../../../../elsewhere.py")
+    before = tree(old)
+    code, _, err = command("update", "--to", "v0.0.2")
+    assert (code, err) == (0, "")
+    assert (old / "real/logic.py").is_file()
+    assert not (old / "real/service.py").exists()
+    assert folder.readlink() == Path("../../../real")
+    assert not os.path.lexists(feed)
+    assert feed.with_name("logic.py").readlink() == Path("../../../../elsewhere.py")
+    assert command("update", "--abort")[0] == 0
+    assert tree(old) == before
 
 
 def test_every_abort_keeps_what_it_puts_aside(command: Command, old: Path) -> None:

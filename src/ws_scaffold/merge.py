@@ -6,7 +6,7 @@ comes out.
 
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -254,13 +254,15 @@ class _Planner:
             return Step(Action.GONE, path, note=f"it may have been moved to {there}; the change reaches none of them")
         return Step(Action.GONE, path, note="it was deleted, and stays so")
 
-    def _behind_links(self, place: _Place) -> _Place:
-        """Return where a file is that links lead to: it can stay there when what leads to it moves."""
-        real = self._tree.real(place.path)
-        if real == place.path:
-            return place
-        self.followed.add(real)
-        return _Place(real, place.ours, f"{place.path} leads here")
+    def _destination(self, path: str, new_path: str) -> str:
+        """Return where a file is to be, links on the way to it resolved: one that moves leads to where it led."""
+        for folder in map(str, PurePosixPath(path).parents):
+            if self._tree.link(folder) is not None:
+                link = self._tree.beside(folder)
+                moved = self._folders.get(link) or self._target(link)
+                if moved and self._tree.beside(new_path).startswith(f"{moved}/"):
+                    return self._tree.real(folder) + self._tree.beside(new_path)[len(moved) :]
+        return self._tree.beside(new_path)
 
     def _followed_folder(self, path: str, new: Rendered) -> str:
         """Return where a new file goes: with its folder, if the user has moved all that was generated in it."""
@@ -447,10 +449,26 @@ class _Planner:
         if isinstance(place, Step):
             yield place
             return
-        if place.path == path:
-            place = self._behind_links(place)
         step = self._merged(path, new_path, old, place, new)
-        yield from self._move(step, new_path) if place.path == path else self._where_it_is(step)
+        if place.path != path:
+            yield from self._where_it_is(step)
+        elif self._tree.link(path) is not None:  # it moves, and leads to the same file
+            yield from self._where_it_is(self._behind_links(step))
+            link = self._tree.beside(path)
+            if not self._target(link):
+                yield self._relocated(link, self._destination(path, new_path))
+        else:
+            step = self._behind_links(step)
+            target = self._destination(path, new_path)
+            yield from [step] if step.path == target else self._move(step, target)
+
+    def _behind_links(self, step: Step) -> Step:
+        """Return what a step does, where the file really is that links lead to."""
+        real = self._tree.real(step.path)
+        if real == step.path:
+            return step
+        self.followed.add(real)
+        return replace(step, path=real, note=f"{step.path} leads here")
 
     def _unknown_files_of_who_goes(self) -> Iterator[Step]:
         """Yield what happens to files of the user's in the folder of a handler that is removed."""
