@@ -280,7 +280,11 @@ def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: 
     for entry in project.entries:
         if refusal := named.refusal(entry["name"]):
             rename = f"ws-scaffold rename handler {entry['name']} NAME"
-            raise UsageError(f"{new} has no room for a handler of that name: {refusal}.", f"{rename}, and then update")
+            raise UsageError(
+                f"{new} has no room for a handler of that name: {refusal}.",
+                f"{rename}, and then update",
+                code=Code.ANSWER_REFUSED,
+            )
     about = template.about(answers)
     entries = [it["state"] for it in answers["websockets"]]
     again = ["update", "--to", new]
