@@ -40,9 +40,6 @@ PROJECTS: dict[str, tuple[Handler, Mapping[str, str]]] = {
 
 each_project = pytest.mark.parametrize("kind", PROJECTS)
 
-ANSWERS = r'"""(Answer|Publish|Send|Forward) (?!events for)'
-"""What the docstring of a handler begins with."""
-
 METHOD = '''
     def ours(self) -> int:
         """Return what has been counted."""
@@ -102,9 +99,7 @@ def edited(project: Path) -> Path:
     edit(service, r"^from contextlib import .*\n", r"\g<0>from fractions import Fraction\n")
     edit(service, r"^( *)self\.connections: .*\n", r"\g<0>\1self.counted = 0\n\1self.share = Fraction(1, 3)\n")
     service.write_text(service.read_text() + METHOD)
-    handler = folder / "handler.py"
-    edit(handler, rf"^( *){ANSWERS}.*\n", r"\g<0>\1# Ours, too.\n")
-    handler.write_text(f"{handler.read_text()}\n\nNAME = __name__\n")
+    edit(folder / "handler.py", r"^( *)dependencies ?= ?\{.*\n", r"\1# Ours, too.\n\g<0>")
     test = project / "tests/ws/test_chat.py"
     test.write_text(test.read_text() + TEST)
     commit(project)
