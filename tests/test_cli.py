@@ -620,3 +620,17 @@ def test_help_and_version_read_well(command: Command, capsys: pytest.CaptureFixt
             command(*arguments)
         assert ended.value.code == 0
         assert capsys.readouterr().out.startswith(expected)
+
+
+def test_handlers_whose_classes_would_be_called_the_same_are_refused(command: Command, project: Path) -> None:
+    assert command("new", "handler", "room_1", "--defaults")[0] == 0
+    before = contents(project)
+    for arguments in (("new", "handler", "room1", "--defaults"), ("rename", "handler", "chat", "room1")):
+        code, out, err = command(*arguments)
+        assert (code, out) == (2, "")
+        assert err == (
+            'ws-scaffold: "room1" and the handler "room_1" would have classes of the same name, such as Room1Service.\n'
+            "  try: choose another name\n"
+        )
+    assert contents(project) == before
+    assert command("rename", "handler", "room_1", "room1")[0] == 0

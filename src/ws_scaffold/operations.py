@@ -156,7 +156,25 @@ def new_handler(project: Rendering, name: str | None, given: Answers, ask: Ask |
             f"ws-scaffold change handler {entry['name']}",
             code=Code.NAME_TAKEN,
         )
+    _check_classes(project, answers)
     return Change(project, _with(project, [*project.entries, entry], brought), again)
+
+
+def _check_classes(project: Rendering, answers: Answers, besides: str = "") -> None:
+    """Check that a handler's classes are called like no other's: `chat_1` and `chat1` would share theirs.
+
+    Raises:
+        UsageError: they are.
+    """
+    (new,) = answers["websockets"]
+    for other in project.handlers.values():
+        if other["name"] not in {new["name"], besides} and other["class_name"] == new["class_name"]:
+            raise UsageError(
+                f'"{new["name"]}" and the handler "{other["name"]}" would have classes of the same name, such as '
+                f"{new['class_name']}Service.",
+                "choose another name",
+                code=Code.NAME_TAKEN,
+            )
 
 
 @dataclass(frozen=True)
@@ -224,13 +242,15 @@ def rename_handler(project: Rendering, name: str, new_name: str) -> Change:
         return Change(project, project, again)
     old = _find(project, name)
     answers = {**project.about, **template.answers_of(old), ENTRY_NAME: spelled(new_name)}
-    entry = template.entry(template.resolve(answers))
+    resolved = template.resolve(answers)
+    entry = template.entry(resolved)
     if entry["name"] in names - {old["name"]}:
         raise ScaffoldError(
             f'There is already a handler "{entry["name"]}"; nothing was written.',
             "choose another name",
             code=Code.NAME_TAKEN,
         )
+    _check_classes(project, resolved, besides=old["name"])
     entries = [entry if it is old else it for it in project.entries]
     return Change(project, _with(project, entries), again, {old["name"]: entry["name"]})
 
