@@ -390,13 +390,6 @@ MUTANTS = (
     Mutant("cancelled twice", SOCKET, r"frozenset\(tasks\) - self\._overdue", "tasks", everywhere=False),
     Mutant("failure waits for a client that does not read", APP, r"^    limit_closing\(app\)\n", ""),
     Mutant(
-        "failure told to nobody",
-        LIMITS,
-        r"app\.after_exception\.append\(",
-        "app.after_exception[:] = (",
-        everywhere=False,
-    ),
-    Mutant(
         "close that cannot be sent is a second failure",
         LIMITS,
         r"^            if not is_lost\(exc\):\n                raise\n",
