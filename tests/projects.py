@@ -41,7 +41,8 @@ def _may_have_a_dto(handler: Handler) -> bool:
 
 def _valid_handlers() -> list[Handler]:
     asked = questions()
-    choices = [asked[name]["choices"].values() for name in ("events", "payload", "transport", "codec")]
+    choices = [asked[name]["choices"].values() for name in ("events", "payload", "transport")]
+    choices.append(asked["codecs"]["default"])
     handlers: list[Handler] = []
     for (interface, details), (events, payload, transport, codec) in itertools.product(
         asked["interfaces"]["default"].items(), itertools.product(*choices)
