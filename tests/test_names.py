@@ -7,6 +7,10 @@ import pytest
 
 from conftest import Command
 from test_odd_files import add
+from ws_scaffold.imports import uses
+from ws_scaffold.renames import Modules, Place
+from ws_scaffold.render import Rendered
+from ws_scaffold.spelling import HANDLER, Renamed, Spelling, edited
 
 DUPLEX = ("--interface", "duplex-websocket")
 SERVICE = "src/desk/ws/{}/service.py"
@@ -103,6 +107,7 @@ def test_line_of_the_templates_that_was_edited_beside_the_name_follows(command: 
     for old, new in (
         ('"""The handler of /chat: ', '"""The handler of /chat, as I like it: '),
         ('    "/chat",\n', '    "/chat",  # "/chat" is mine\n'),
+        ("answers messages", "it answers messages"),
     ):
         assert old in text
         text = text.replace(old, new)
@@ -238,3 +243,66 @@ def test_text_that_is_no_python_is_kept_and_named(command: Command, named: Path)
     named_as = "note: src/desk/ws/talk/service.py is no Python: its imports are not followed"
     assert (code, named_as in out.splitlines()) == (0, True)
     assert (named / SERVICE.format("talk")).read_text().endswith("\n\nprint ChatService is None\n")
+
+
+@pytest.mark.parametrize("named", ["chat"], indirect=True)
+def test_name_that_an_edit_has_made_another_word_of_stays(command: Command, named: Path) -> None:
+    handler = named / "src/desk/ws/chat/handler.py"
+    text = handler.read_text()
+    assert '    "/chat",\n' in text
+    handler.write_text(
+        text.replace('    "/chat",\n', '    "/chatter",\n').replace("The handler of /chat", "Mine of /a-chat")
+    )
+    assert command("rename", "handler", "chat", "talk")[0] == 0
+    text = (named / "src/desk/ws/talk/handler.py").read_text()
+    assert '    "/chatter",\n' in text
+    assert text.startswith('"""Mine of /a-chat: ')
+
+
+# Without a template
+
+
+def spelling(name: str, new: str, marked: str) -> Spelling:
+    """Return where a name stands in a file of a handler, given that file with the stand-in."""
+    file = Rendered(marked.encode, "handler.py", HANDLER)
+    return Spelling([Renamed(name, new, HANDLER)], lambda: {"handler.py": file})
+
+
+def test_every_spelling_is_known() -> None:
+    marked = "zqh_zqj zqh-zqj Zqh zqj ZqhZqj ZQH_ZQJ zqhzqj"
+    known = spelling("market_data", "chat_2", marked)
+    (line,) = known.lines("handler.py", "market_data")
+    assert line == "market_data market-data Market data MarketData MARKET_DATA marketdata"
+    assert edited(line, known.spans(marked)) == "chat_2 chat-2 Chat 2 Chat2 CHAT_2 chat2"
+
+
+def test_line_that_the_template_also_has_without_the_name_holds_none() -> None:
+    known = spelling("message", "event", "    zqh_zqj,\n    message,\n    zqh_zqj: it,\n")
+    assert known.lines("handler.py", "message") == {"    message: it,": "    zqh_zqj: it,"}
+
+
+def test_identifier_that_the_template_also_has_without_the_name_is_none() -> None:
+    known = spelling("publish", "send", "class PublishError: ...\nclass ZqhZqjError: ...\nclass ZqhZqjEvent: ...\n")
+    assert known.identifiers("publish") == {"PublishEvent": "SendEvent"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x: Literal['ChatEvent'] | Annotated[A, 'ChatEvent']", "x: Literal['ChatEvent'] | Annotated[A, 'ChatEvent']"),
+        ("x: list['ChatEvent | int'] | 'ChatEvent'", "x: list['TalkEvent | int'] | 'TalkEvent'"),
+        ("x = 'ChatEvent'", "x = 'ChatEvent'"),
+        ("x.ChatEvent = ChatEvent", "x.ChatEvent = TalkEvent"),
+        ("import desk.ws\nimport y as desk\ndesk.ws.chat", "import desk.ws\nimport y as desk\ndesk.ws.chat"),
+        ("from ...ws import chat", "from ...ws import chat"),
+        ("raise x from ChatEvent", "raise x from TalkEvent"),
+        ("if x:\n  from . import (\n    chat,  # a\n  )", "if x:\n  from . import (\n    talk as chat,  # a\n  )"),
+        ("x = 'ä'; import desk.ws.chat", "x = 'ä'; import desk.ws.talk"),
+        ("import desk.ws.chat.x as y, desk.ws.chat_2", "import desk.ws.talk.x as y, desk.ws.chat_2"),
+    ],
+)  # fmt: skip
+def test_what_uses_a_name_and_what_does_not(text: str, expected: str) -> None:
+    place = Place(("desk", "ws"), ("desk", "ws"), {"ChatEvent": "TalkEvent"}, defines=True)
+    found = uses(text, place, Modules({("desk", "ws", "chat"): ("desk", "ws", "talk")}))
+    assert found
+    assert edited(text, found.edits) == expected

@@ -178,6 +178,19 @@ def test_folder_above_the_package_may_be_a_link(command: Command, project: Path)
     assert not (project / "real/desk").exists()
 
 
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_what_is_only_called_like_a_cache_is_none(command: Command, project: Path, kind: str) -> None:
+    cache = project / CHAT / "__pycache__"
+    if kind == "link":
+        cache.symlink_to("../../../../tests")
+    else:
+        cache.write_text("mine\n")
+    code, out, err = command("remove", "handler", "chat")
+    assert (code, err, f"keep      {CHAT}/__pycache__ (it is" in out) == (0, "", True)
+    assert os.path.lexists(cache)
+    assert (project / "tests/conftest.py").is_file()
+
+
 # What is no file to be read
 
 

@@ -196,19 +196,24 @@ def _untouched(base: str, ours: str, spans: list[Edit]) -> list[Edit]:
     longer = len(ours) - len(base)
     kept: list[Edit] = []
     for start, end, new in spans:
-        # A name that the edit makes another word of is not in its place any more: `chat` in `chatter`.
+        # What stands beside it belongs to it: by an edit there it may be another name, `chatter` or `/chat/mine`.
         word_start, word_end = start, end
         while word_start and _is_word(base[word_start - 1]):
             word_start -= 1
         while word_end < len(base) and _is_word(base[word_end]):
             word_end += 1
-        if word_end <= head and not _is_word(ours[word_end : word_end + 1]):
+        if word_end < head or (word_end == head and not _goes_on(ours[head : head + 1])):
             kept.append((start, end, new))
-        elif word_start >= len(base) - tail and not _is_word(
-            ours[max(word_start + longer - 1, 0) : word_start + longer]
+        elif word_start > len(base) - tail or (
+            word_start == len(base) - tail and not _goes_on(ours[: word_start + longer][-1:])
         ):
             kept.append((start + longer, end + longer, new))
     return kept
+
+
+def _goes_on(letter: str) -> bool:
+    """Whether a letter beside a name makes it part of another one."""
+    return _is_word(letter) or letter in {"-", "/", "."}
 
 
 def _is_word(letter: str) -> bool:
