@@ -390,6 +390,13 @@ MUTANTS = (
     Mutant("cancelled twice", SOCKET, r"frozenset\(tasks\) - self\._overdue", "tasks", everywhere=False),
     Mutant("failure waits for a client that does not read", APP, r"^    limit_closing\(app\)\n", ""),
     Mutant(
+        "failure told to nobody",
+        LIMITS,
+        r"app\.after_exception\.append\((\w+)\)",
+        r"app.after_exception[:] = [\1]",
+        everywhere=False,
+    ),
+    Mutant(
         "close that cannot be sent is a second failure",
         LIMITS,
         r"^            if not is_lost\(exc\):\n                raise\n",
