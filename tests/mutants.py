@@ -468,7 +468,11 @@ MUTANTS = (
     ),
     Mutant("what is sent does not count", SOCKET, r"^ *self\._moved = True\n(?= *try:)", "", _streams),
     Mutant(
-        "handler at work taken for idle", SOCKET, r"finally:\n *self\._receiving = None", "finally:\n pass", _receives
+        "handler at work taken for idle",
+        SOCKET,
+        r"finally:\n *self\._receiving = None",
+        "finally:\n                pass",
+        _receives,
     ),
     Mutant("connections not limited", APP, r"^ *guards=\[limit_connections\],\n", ""),
     Mutant("connections not counted", LIMITS, r"^ *handlers\.add\(task\)\n", ""),
