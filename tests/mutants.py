@@ -164,14 +164,14 @@ MUTANTS = (
     Mutant(
         "service closed before the handlers have ended",
         ROUTER,
-        r"(.* as services:\n)((?: *await services\..*\n)+ *#.*\n)( *services\.push_async_callback\(.*\n)",
+        r"(.* as running:\n)( *for .*\n *await running\..*\n *#.*\n)( *running\.push_async_callback\(.*\n)",
         r"\1\3\2",
     ),
-    Mutant("shutdown does not wait", ROUTER, r"^ *services\.push_async_callback\(.*\n", ""),
+    Mutant("shutdown does not wait", ROUTER, r"^ *running\.push_async_callback\(.*\n", ""),
     Mutant(
         "application starts without a service that does not",
         ROUTER,
-        r"^( *)(await services\.enter_async_context\(.*)",
+        r"^( *)(await running\.enter_async_context\(.*)",
         r"\1with __import__('contextlib').suppress(Exception):\n\1    \2",
     ),
     Mutant(
