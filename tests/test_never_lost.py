@@ -10,7 +10,7 @@ import shutil
 import stat
 import tempfile
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path, PurePath
 
 import pytest
@@ -90,7 +90,7 @@ CONFLICT_LINE = re.compile(rb"^(<<<<<<< ours|=======|>>>>>>> theirs)\r?\n", re.M
 HARDENED = hasattr(git, "SETTINGS")
 """Whether git is called without the caller's own."""
 
-guide = cache(Template)
+guide = lru_cache(32)(Template)
 
 
 @cache
@@ -99,7 +99,7 @@ def working_tree() -> Path:
     return copy_of_the_working_tree(Path(tempfile.mkdtemp()))
 
 
-@cache
+@lru_cache(2048)
 def parses(content: bytes) -> bool:
     """Whether a file is Python."""
     try:
@@ -109,7 +109,7 @@ def parses(content: bytes) -> bool:
     return True
 
 
-@cache
+@lru_cache(64)
 def rendered(content: bytes) -> Files:
     """Return what the files of a state are, as long as nobody edits them."""
     state = yaml.safe_load(content)
