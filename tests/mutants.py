@@ -177,7 +177,7 @@ MUTANTS = (
     Mutant(
         "channels begin after the services, and end before them",
         CHANNELS,
-        r"^ *app_config\.lifespan\.(remove|insert)\(.*\n",
+        r"^ *config\.lifespan\.(remove|insert)\(.*\n",
         "",
         _shared,
     ),
@@ -392,8 +392,8 @@ MUTANTS = (
     Mutant(
         "failure told to nobody",
         LIMITS,
-        r"app\.after_exception\.append\((\w+)\)",
-        r"app.after_exception[:] = [\1]",
+        r"application\.after_exception\.append\((\w+)\)",
+        r"application.after_exception[:] = [\1]",
         everywhere=False,
     ),
     Mutant(

@@ -99,7 +99,8 @@ def limit_closing(app: Litestar) -> None:
         return (handle_websocket if scope["type"] == ScopeType.WEBSOCKET else handle)(scope, receive, send)
 
     app.asgi_handler = limited_handle
-    app.after_exception.append(limit)
+    application: Any = app  # Litestar does not say in full what its hooks are
+    application.after_exception.append(limit)
 
 
 async def wait_for_handlers(app: Litestar) -> None:
