@@ -22,7 +22,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, run
 from test_odd_files import MAKE
 from trees import Ran, Tree, command, tree
-from ws_scaffold import git
 from ws_scaffold.project import check_state, load_state, template_of
 from ws_scaffold.render import Files, Rendering
 from ws_scaffold.template import Template
@@ -86,9 +85,6 @@ WORD = re.compile(rb"\w+")
 IMPORT = re.compile(rb"\s*(?:from|import) ")
 CONFLICT = re.compile(rb"^(?:<<<<<<< ours|>>>>>>> theirs)$", re.MULTILINE)
 CONFLICT_LINE = re.compile(rb"^(<<<<<<< ours|=======|>>>>>>> theirs)\r?\n", re.MULTILINE)
-
-HARDENED = hasattr(git, "SETTINGS")
-"""Whether git is called without the caller's own."""
 
 guide = lru_cache(32)(Template)
 
@@ -551,7 +547,6 @@ class Histories(RuleBasedStateMachine):
             case _:
                 MAKE[kind](path)
 
-    @precondition(lambda _: HARDENED)
     @rule(foreign=st.sampled_from([{}, FOREIGN, {"GIT_CONFIG_GLOBAL": "autocrlf"}]))
     def be_called(self, foreign: dict[str, str]) -> None:
         """Be called by git, or by somebody whose git changes the ends of lines."""
