@@ -34,7 +34,7 @@ def rendered(backend: str) -> dict[PurePosixPath, str]:
     return {PurePosixPath(path): file.content.decode() for path, file in files.items()}
 
 
-BACKENDS = list(questions()["channels_backend"]["choices"].values())
+BACKENDS = Template(REPOSITORY).values("channels_backend")
 
 
 def test_every_standard_module_is_a_taken_package() -> None:
