@@ -21,6 +21,7 @@ from terminal import at_a_terminal, words
 from trees import tree
 from ws_scaffold import operations
 from ws_scaffold.errors import Code
+from ws_scaffold.releases import OWN
 from ws_scaffold.tree import Tree
 
 COMMAND = (sys.executable, "-m", "ws_scaffold")
@@ -100,7 +101,7 @@ def at(branch: str) -> Callable[[Path], None]:
 def without_versions(project: Path) -> None:
     """Let a project be of a folder that is under no version control."""
     settings(_src_path=str(REPOSITORY))(project)
-    replace(project / ".copier-answers.yml", "_commit: v0.1.0\n", "")
+    replace(project / ".copier-answers.yml", f"_commit: {OWN}\n", "")
 
 
 def without_template(project: Path) -> None:

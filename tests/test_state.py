@@ -12,12 +12,13 @@ import yaml
 from conftest import Command
 from projects import commit, copy_of_the_working_tree, handlers_of, render
 from trees import contents
+from ws_scaffold.releases import OWN, SOURCE
 
 UNDO = "  try: undo the last change to it, for example with git\n"
 MAKE_ONE = "  try: ws-scaffold new project DIR makes one\n"
 LATER = "  try: update ws-scaffold: a later version has written this file\n"
 
-HEAD = "_commit: v0.1.0\n_src_path: gh:org/ws-scaffold\nproject_name: desk\npackage_name: desk\nasyncapi: 'yes'\n"
+HEAD = f"_commit: {OWN}\n_src_path: {SOURCE}\nproject_name: desk\npackage_name: desk\nasyncapi: 'yes'\n"
 CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
 
 
@@ -64,7 +65,7 @@ CHAT = "- {name: chat, interface: listener, payload: typed, transport: text}\n"
         (f"mood: good\n{HEAD}handlers:\n{CHAT}", 'has a key "mood" that this version does not know', LATER),
         (HEAD.replace("project_name", "#") + f"handlers:\n{CHAT}", 'has no "project_name"', UNDO),
         (HEAD.replace(": desk", ": 3") + f"handlers:\n{CHAT}", 'has a "project_name" that is not text', UNDO),
-        (HEAD.replace("v0.1.0", "--x") + f"handlers:\n{CHAT}", 'has a "_commit" that cannot be one: "--x"', UNDO),
+        (HEAD.replace(OWN, "--x") + f"handlers:\n{CHAT}", 'has a "_commit" that cannot be one: "--x"', UNDO),
     ],
 )  # fmt: skip
 def test_damaged_state_is_one_sentence_and_is_not_rewritten(
