@@ -644,12 +644,13 @@ def test_shutdown_releases_all_connections(everything: Path, tmp_path: Path) -> 
 def test_shutdown_does_not_wait_for_clients_that_stopped_reading(everything: Path, tmp_path: Path) -> None:
     async def scenario(server: Server) -> None:
         async with clients(server.port, HANDLERS) as opened:
+            await asyncio.to_thread(server.demand, "flood")  # not before, or the clients would have to keep it
             await play(Client.stop_reading, opened)
             await asyncio.to_thread(server.wait_for_blocked_sends, NAMES)
             await asyncio.to_thread(server.terminate, 2 * GRACE)
 
     with serve("uvicorn", everything, tmp_path / "output") as server:
-        server.begin("flood")
+        server.begin("flood to come")
         asyncio.run(scenario(server))
         assert not server.leftovers(server.last_counts(), Counter(NAMES))
 
@@ -661,6 +662,7 @@ def test_granian_shuts_down_without_waiting_for_anybody(everything: Path, tmp_pa
     async def scenario(server: Server) -> None:
         async with clients(server.port, HANDLERS) as opened:
             if demand == "flood":
+                await asyncio.to_thread(server.demand, demand)  # not before, or the clients would have to keep it
                 await play(Client.stop_reading, opened)
                 await asyncio.to_thread(server.wait_for_blocked_sends, NAMES)
             else:
@@ -669,7 +671,7 @@ def test_granian_shuts_down_without_waiting_for_anybody(everything: Path, tmp_pa
             assert {await client.closed() for client in opened} == {(1006, "")}
 
     with serve("granian", everything, tmp_path / "output") as server:
-        server.begin(demand)
+        server.begin("flood to come" if demand == "flood" else demand)
         asyncio.run(scenario(server))
         assert not server.failures()  # granian's own log may hold worse: a thread that panics at a blocked send
 
