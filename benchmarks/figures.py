@@ -29,6 +29,7 @@ __all__ = ["HOST", "broker", "free_port", "path_of", "questions"]
 PACKAGE = "everything"
 # What is measured is what a message costs, and not how many of them one client may send in a second.
 os.environ["EVERYTHING_MAX_MESSAGES_PER_SECOND"] = "0"
+os.environ["EVERYTHING_CHANNELS_URL"] = "memory://"  # unless a benchmark names a broker
 MAX_MESSAGE_SIZE = 64 * 1024
 """Bytes of one message: what a generated project takes by default."""
 PLAIN = {"events": "own", "guard": "none", "contract": "schema"}

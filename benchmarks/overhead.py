@@ -18,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from litestar import Litestar
 
 from figures import (
     MEASURED,
@@ -295,14 +297,18 @@ def report(document: dict[str, Any]) -> Iterator[str]:
 
 async def measure(contenders: list[Contender], rounds: int) -> None:
     """Check all of them, and measure them in rounds, of which the first warms up."""
-    for it in contenders:
-        it.prepare()
-        await it.check()
     order = random.Random(0)  # noqa: S311 - no secret
-    for _ in range(rounds + 1):
-        for it in order.sample(contenders, len(contenders)):
+    async with AsyncExitStack() as running:
+        for app in {id(it.app): it.app for it in contenders}.values():
+            if isinstance(app, Litestar):  # the services of a generated one are made when it starts
+                await running.enter_async_context(app.lifespan())
+        for it in contenders:
             it.prepare()
-            await it.run()
+            await it.check()
+        for _ in range(rounds + 1):
+            for it in order.sample(contenders, len(contenders)):
+                it.prepare()
+                await it.run()
 
 
 def more(parser: argparse.ArgumentParser) -> None:
