@@ -497,7 +497,7 @@ MUTANTS = (
     Mutant("environment not checked", SETTINGS, r"msgspec\.convert\(value, .*\)", "value", everywhere=False),
     # What one client may keep
     Mutant("connection of who does not read kept", SERVER, r"self\.loop\.call_later\(.*\)", "None", everywhere=False),
-    Mutant("connection that is kept not counted", SERVER, r"await self\._gone\.wait\(\)", "pass", everywhere=False),
+    Mutant("connection that is kept not counted", SERVER, r"await self\._until_lost", "pass", everywhere=False),
     Mutant("connection that ends kept", SERVER, r"timeout\(self\.send_timeout\)", "timeout(None)", everywhere=False),
     Mutant("connection kept by the system", SERVER, r"^ *self\.transport\.get_extra_info\(.*\n", "", everywhere=False),
     Mutant(

@@ -30,14 +30,17 @@ class ClientProtocol(WebSocketsSansIOProtocol):
     def connection_made(self, transport: BaseTransport) -> None:
         """Begin."""
         super().connection_made(transport)
-        self._gone = asyncio.Event()
+        self._lost = False
+        self._until_lost: asyncio.Future[None] | None = None  # made when waited for: most connections are idle
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         super().connection_lost(exc)
         self._be_patient_again()
-        self._gone.set()
+        self._lost = True
+        if self._until_lost is not None and not self._until_lost.done():
+            self._until_lost.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         """Take what has arrived."""
@@ -80,9 +83,10 @@ class ClientProtocol(WebSocketsSansIOProtocol):
         task = asyncio.current_task()
         try:
             await super().run_asgi()
-            if task and not task.cancelling():  # as when the server shuts down
+            if not self._lost and task and not task.cancelling():  # as when the server shuts down
+                self._until_lost = self.loop.create_future()
                 async with asyncio.timeout(self.send_timeout):
-                    await self._gone.wait()
+                    await self._until_lost
         except TimeoutError:
             pass
         finally:
@@ -90,7 +94,7 @@ class ClientProtocol(WebSocketsSansIOProtocol):
 
     def abort(self) -> None:
         """End the connection now, if it has not ended yet, whatever the client does."""
-        if not self._gone.is_set():
+        if not self._lost:
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             self.transport.abort()
 
