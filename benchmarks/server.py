@@ -92,7 +92,8 @@ def shared_path_and_app(label: str, form: Form) -> tuple[str, App]:
     app = importlib.import_module(f"{PACKAGE}.app").app
 
     async def publish(text: str) -> None:
-        service = await importlib.import_module(f"{package}.dependencies").provide_service(app.state)
+        plugin = app.plugins.get(importlib.import_module(f"{PACKAGE}.ws").WebsocketPlugin)
+        service = getattr(plugin.services, handler["name"])
         event: Any = text if form.is_text else text.encode()
         if event_class:
             event = event_class(text=text, at=datetime.now(UTC))

@@ -36,7 +36,7 @@ def _shown(source: str) -> str:
     source = re.sub(r'" ~ (.+?) ~ "', lambda found: f"<{found[1].removeprefix('ws.')}>", source)
     source = re.sub(r"{% if .+? %}(.+?){% endif %}", r"\1", source)  # it is there only in some projects
     source = source.replace("{{ _copier_conf.answers_file }}", "<answers file>")
-    return source.replace("{{ package_name }}", "<package>")
+    return re.sub(r"{{ (\w+) }}", r"<\1>", source)
 
 
 def interfaces() -> str:

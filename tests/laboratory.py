@@ -32,7 +32,7 @@ from ws_scaffold.tree import Tree
 
 TIMEOUT = 60.0
 """Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
-ABOUT_NO_HANDLER = ("tests/test_main.py", "tests/test_server.py", "tests/test_settings.py")
+ABOUT_NO_HANDLER = ("tests/test_main.py", "tests/test_server.py", "tests/ws/test_ws_settings.py")
 """Tests that are the same whatever the handler is: test_projects.py has passed them."""
 LANES = 2
 """Runs at a time, for each worker: they wait more than they compute."""
@@ -111,6 +111,7 @@ class Laboratory:
             "_src_path": str(self._template),
             "project_name": "Demo",
             "package_name": "demo",
+            "layout": "project",
             "asyncapi": "yes",
             **self._answers,
             "handlers": [handler],
@@ -126,7 +127,7 @@ class Laboratory:
             mutant.apply(project, handler)
             path = project / mutant.file.format(name=handler["name"])
             path.write_text(re.sub(r"(?m)^(?=(from|import) )", IMPORTS, path.read_text(), count=1))
-            first = FIRST.get(mutant.file, f"tests/ws/test_{handler['name']}.py")
+            first = FIRST.get(mutant.file, f"tests/ws/test_ws_{handler['name']}.py")
             first = first if (project / first).is_file() else "tests"
             for chosen in dict.fromkeys((first, "tests")):  # most are noticed without a look at the others
                 done = run_own_tests(self._python, project, "-x", chosen, timeout=TIMEOUT)

@@ -13,31 +13,32 @@ SCHEMAS = "src/demo/ws/{name}/schemas.py"
 DEPENDENCIES = "src/demo/ws/{name}/dependencies.py"
 SOCKET = "src/demo/ws/socket.py"
 LIMITS = "src/demo/ws/limits.py"
-CHANNELS = "src/demo/channels.py"
-BROKER = "src/demo/broker.py"
+CHANNELS = "src/demo/ws/channels.py"
+BROKER = "src/demo/ws/broker.py"
 APP = "src/demo/app.py"
 DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
-DOCUMENT = "src/demo/asyncapi.py"
-ROUTER = "src/demo/ws/__init__.py"
+DOCUMENT = "src/demo/ws/asyncapi.py"
+PLUGIN = "src/demo/ws/plugin.py"
 GUARDS = "src/demo/ws/guards.py"
 HANDSHAKE = "src/demo/ws/handshake.py"
 SERVER = "src/demo/server.py"
-SETTINGS = "src/demo/settings.py"
+SETTINGS = "src/demo/ws/settings.py"
 MAIN = "src/demo/__main__.py"
 
 FIRST = {
-    DOCUMENT: "tests/test_asyncapi.py",
-    DOCUMENTED: "tests/test_asyncapi.py",
+    DOCUMENT: "tests/ws/test_ws_asyncapi.py",
+    DOCUMENTED: "tests/ws/test_ws_asyncapi.py",
+    APP: "tests/test_app.py",
     SERVER: "tests/test_server.py",
-    BROKER: "tests/test_broker.py",
-    SETTINGS: "tests/test_settings.py",
+    BROKER: "tests/ws/test_ws_broker.py",
+    SETTINGS: "tests/ws/test_ws_settings.py",
     MAIN: "tests/test_main.py",
-    GUARDS: "tests/ws/test_guards.py",
-    HANDSHAKE: "tests/ws/test_handshake.py",
-    LIMITS: "tests/ws/test_limits.py",
-    SOCKET: "tests/ws/test_socket.py",
-    ROUTER: "tests/ws/test_services.py",
-    DEPENDENCIES: "tests/ws/test_services.py",
+    GUARDS: "tests/ws/test_ws_guards.py",
+    HANDSHAKE: "tests/ws/test_ws_handshake.py",
+    LIMITS: "tests/ws/test_ws_limits.py",
+    SOCKET: "tests/ws/test_ws_socket.py",
+    PLUGIN: "tests/ws/test_ws_services.py",
+    DEPENDENCIES: "tests/ws/test_ws_services.py",
 }
 """The tests that had better come first, because of what is broken; else those of the handler."""
 
@@ -140,45 +141,45 @@ MUTANTS = (
     Mutant(
         "service made for each connection",
         DEPENDENCIES,
-        r"(service: \w+ =) (state\[.*\])",
+        r"(service: \w+ =) (services\.\w+)",
         r"\1 __import__('copy').deepcopy(\2)",
     ),
     Mutant(
         "service made for each connection, and thrown away",
         DEPENDENCIES,
-        r"^( *)service: (\w+) = state\[.*\]\n",
+        r"^( *)service: (\w+) = services\.\w+\n",
         r"\g<0>\1\2(*(getattr(service, name) for name in ['_publish'] if hasattr(service, name)))\n",
     ),
     Mutant(
         "service shared between applications",
         DEPENDENCIES,
-        r"(app\.state\[.*\] =) service",
+        r"(plugin\.services\.\w+ =) service",
         r"\1 globals().setdefault('shared', service)",
     ),
     Mutant(
         "service never closed",
         DEPENDENCIES,
         r"^( *)async with (service\.running\(\)):",
-        r"\1app.state['running'] = \2\n\1await app.state['running'].__aenter__()\n\1if True:",
+        r"\1plugin.running = \2\n\1await plugin.running.__aenter__()\n\1if True:",
     ),
     Mutant(
         "service closed before the handlers have ended",
-        ROUTER,
-        r"(.* as running:\n)( *for .*\n *await running\..*\n *#.*\n)( *running\.push_async_callback\(.*\n)",
-        r"\1\3\2",
+        PLUGIN,
+        r"( *for .*\n *await running\..*\n *#.*\n)( *running\.push_async_callback\(.*\n)",
+        r"\2\1",
     ),
-    Mutant("shutdown does not wait", ROUTER, r"^ *running\.push_async_callback\(.*\n", ""),
+    Mutant("shutdown does not wait", PLUGIN, r"^ *running\.push_async_callback\(.*\n", ""),
     Mutant(
         "application starts without a service that does not",
-        ROUTER,
-        r"^( *)(await running\.enter_async_context\(.*)",
+        PLUGIN,
+        r"^( *)(await running\.enter_async_context\(run_service.*)",
         r"\1with __import__('contextlib').suppress(Exception):\n\1    \2",
     ),
     Mutant(
         "channels begin after the services, and end before them",
-        CHANNELS,
-        r"^ *config\.lifespan\.(remove|insert)\(.*\n",
-        "",
+        PLUGIN,
+        r"(^ *await running\.enter_async_context\(self\.channels\)\n)((?:.*\n)*?)( *yield\n)",
+        r"\2\1\3",
         _shared,
     ),
     Mutant("generator of events left open", HANDLER, AS_EVENTS, r"nullcontext(\1)", _duplex),
@@ -293,7 +294,7 @@ MUTANTS = (
     ),
     Mutant(
         "websocket class forgotten",
-        APP,
+        PLUGIN,
         r"^ *websocket_class=ClientSocket,\n",
         "",
         lambda handler: not (_own_loop(handler) or _duplex(handler) or _raw(handler) or _shared(handler)),
@@ -388,18 +389,28 @@ MUTANTS = (
         everywhere=False,
     ),
     Mutant("cancelled twice", SOCKET, r"frozenset\(tasks\) - self\._overdue", "tasks", everywhere=False),
-    Mutant("failure waits for a client that does not read", APP, r"^    limit_closing\(app\)\n", ""),
+    Mutant("failure waits for a client that does not read", PLUGIN, r", begin_closing\]", "]"),
     Mutant(
         "failure told to nobody",
-        LIMITS,
-        r"application\.after_exception\.append\((\w+)\)",
-        r"application.after_exception[:] = [\1]",
+        PLUGIN,
+        r"app_config\.after_exception \+= ",
+        "app_config.after_exception = ",
         everywhere=False,
     ),
     Mutant(
+        "application left changed by the plugin",
+        LIMITS,
+        r"(finally:\n *)app\.asgi_handler = handle",
+        r"\1pass",
+        everywhere=False,
+    ),
+    Mutant("plugin in two applications at once", PLUGIN, r"if self\._is_running:", "if False:", everywhere=False),
+    Mutant("plugin for one run only", PLUGIN, r"(finally:\n *)self\._is_running = False", r"\1pass", everywhere=False),
+    Mutant("plugin copied for its handlers", PLUGIN, r"def __deepcopy__", "def unused", everywhere=False),
+    Mutant(
         "close that cannot be sent is a second failure",
         LIMITS,
-        r"^            if not is_lost\(exc\):\n                raise\n",
+        r"^            if .*is_lost\(exc\):\n                raise\n",
         "            raise\n",
         everywhere=False,
     ),
@@ -481,10 +492,10 @@ MUTANTS = (
         "finally:\n                pass",
         _receives,
     ),
-    Mutant("connections not limited", APP, r"^ *guards=\[limit_connections\],\n", ""),
-    Mutant("connections not counted", LIMITS, r"^ *handlers\.add\(task\)\n", ""),
+    Mutant("connections not limited", PLUGIN, r"guards=\[limit_connections, ", "guards=["),
+    Mutant("connections not counted", LIMITS, r"^ *tasks\.add\(task\)\n", ""),
     Mutant("connections counted for ever", LIMITS, r"^ *task\.add_done_callback\(.*\n", ""),
-    Mutant("one connection too many", LIMITS, r"len\(handlers\) >= limit", "len(handlers) > limit", everywhere=False),
+    Mutant("one connection too many", LIMITS, r"len\(tasks\) >= limit", "len(tasks) > limit", everywhere=False),
     Mutant("limit without a way to switch it off", LIMITS, r"if limit and ", "if ", everywhere=False),
     Mutant(
         "refused for their number without their subprotocol",
@@ -525,9 +536,7 @@ MUTANTS = (
         "if False:",
         everywhere=False,
     ),
-    Mutant(
-        "shutdown waits for clients", SERVER, r"if task and not task\.cancelling\(\):", "if True:", everywhere=False
-    ),
+    Mutant("shutdown waits for clients", SERVER, r" and task and not task\.cancelling\(\):", ":", everywhere=False),
     # Who may connect
     Mutant("guard skipped", HANDLER, r"^ *guards ?= ?\[require_token\],?\n", "", _guarded),
     Mutant("guard lets everybody in", GUARDS, r"if not compare_digest\(.*\):", "if False:", _guarded, everywhere=False),
@@ -565,7 +574,7 @@ MUTANTS = (
         everywhere=False,
     ),
     Mutant("subprotocol not chosen", SOCKET, r"^ *message\[\"subprotocol\"\] = .*\n", " " * 16 + "pass\n", _guarded),
-    Mutant("origin ignored", ROUTER, r"^ *guards=\[handshake\.check_origin\],\n", ""),
+    Mutant("origin ignored", PLUGIN, r", check_origin\]", "]"),
     Mutant("scheme of an origin ignored", HANDSHAKE, r"Origin\(scheme,", 'Origin("",', everywhere=False),
     Mutant("port of an origin ignored", HANDSHAKE, r"host, port or .*\)\)", 'host, "")', everywhere=False),
     Mutant("origin compared as it is written", HANDSHAKE, r"text\.lower\(\)", "text", everywhere=False),
@@ -584,18 +593,20 @@ MUTANTS = (
     ),
     Mutant("pages of an address not allowed", HANDSHAKE, r"^    return True$", "    return False", everywhere=False),
     Mutant("programs taken for pages", HANDSHAKE, r"text is None or ", "", everywhere=False),
-    Mutant("refusal not logged", APP, r"^ *after_exception=\[log_refusal\],\n", "", everywhere=False),
-    Mutant("log forged by a path", HANDSHAKE, r"quote\((scope\[\"path\"\]), .*\)  #", r"\1  #", everywhere=False),
+    Mutant("refusal not logged", PLUGIN, r"\[log_refusal, ", "[", everywhere=False),
+    Mutant(
+        "log forged by a path", HANDSHAKE, r"quote\((scope\[\"path\"\]), .*\)  #", r"\1  #", _shared, everywhere=False
+    ),
     Mutant("log forged by an origin", HANDSHAKE, r"\{text\[:100\]!a\}", "'{text[:100]}'", everywhere=False),
     Mutant("log filled by an origin", HANDSHAKE, r"text\[:100\]", "text", everywhere=False),
-    Mutant("pages cannot ask why", ROUTER, r"^ *guards\.may_connect,\n", "", _guarded, everywhere=False),
+    Mutant("pages cannot ask why", PLUGIN, r"\[may_connect, \*handlers\]", "handlers", _guarded, everywhere=False),
     Mutant(
         "allowed pages cannot ask why", APP, r"allow_origins=list\(.*\)", "allow_origins=[]", _guarded, everywhere=False
     ),
     Mutant(
         "start without a token not warned of",
-        APP,
-        r"^ *on_startup=\[warn_without_token\],\n",
+        PLUGIN,
+        r"^ *warn_without_token\(.*\n",
         "",
         _guarded,
         everywhere=False,
@@ -630,7 +641,11 @@ MUTANTS = (
     ),
     Mutant("error that does not say what is wrong", SCHEMAS, r"str\(error\) if frame else ", "", _typed),
     Mutant("error that does not say what is expected", SCHEMAS, r'if frame else "expected .*"', "", _typed),
-    Mutant("failure not logged", APP, r'log_exceptions="always"', 'log_exceptions="never"'),
+    Mutant("failure not logged", PLUGIN, r", log_failure, ", ", "),
+    Mutant("failure logged twice", PLUGIN, r'if logged != "always" and not .*:', "if True:", everywhere=False),
+    Mutant(
+        "refusals logged as failures by the plugin", PLUGIN, r"if isinstance\(exc, .*:", "if False:", everywhere=False
+    ),
     Mutant("refusals logged as failures", APP, r", \*range\(400, 500\)", "", everywhere=False),
     Mutant("routes described to everybody", APP, r"^ *openapi_config=None,.*\n", "", everywhere=False),
 )
@@ -678,7 +693,7 @@ BROKER_MUTANTS = {
 }
 """Ways to break what passes events on, by broker; noticed by tests that have one."""
 
-FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, LIMITS, GUARDS, HANDSHAKE, SERVER, ROUTER, APP, SETTINGS)
+FILES = (HANDLER, SERVICE, DEPENDENCIES, SOCKET, LIMITS, GUARDS, HANDSHAKE, SERVER, PLUGIN, APP, SETTINGS)
 CONTROLS = tuple(Mutant("nothing broken", file, r"\A", "") for file in FILES)
 """Touch a file as a mutant does, and break nothing: these must survive."""
 

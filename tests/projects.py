@@ -76,6 +76,19 @@ HANDLERS = _valid_handlers()
 """Every valid combination of answers about one handler, named after it."""
 
 
+def _forms() -> list[Handler]:
+    """Return a handler for every interface, payload and kind of events, with what else there is to choose in turn."""
+    forms: dict[tuple[str, str, str | None], list[Handler]] = {}
+    for handler in HANDLERS:
+        forms.setdefault((handler["interface"], handler["payload"], handler.get("events")), []).append(handler)
+    return [handlers[number % len(handlers)] for number, handlers in enumerate(forms.values())]
+
+
+FORMS = _forms()
+FIRSTS = list({handler["interface"]: handler for handler in FORMS}.values())
+"""One of every interface."""
+
+
 def commit(source: Path, message: str = "Template") -> None:
     """Put a folder under version control, as it is."""
     git = ["git", "-c", "user.name=Tests", "-c", "user.email=tests@localhost", "-C", str(source)]

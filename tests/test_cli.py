@@ -48,16 +48,16 @@ def test_new_handler(command: Command, project: Path) -> None:
         0,
         (
             "update    README.md\n"
-            "update    src/desk/ws/__init__.py\n"
-            "update    tests/test_asyncapi.py\n"
-            "update    tests/ws/conftest.py\n"
-            "update    tests/ws/test_limits.py\n"
-            "create    src/desk/ws/feed/asyncapi.py\n"
+            "update    src/desk/ws/handlers.py\n"
+            "update    src/desk/ws/testing.py\n"
+            "update    tests/ws/test_ws_asyncapi.py\n"
+            "update    tests/ws/test_ws_limits.py\n"
             "create    src/desk/ws/feed/__init__.py\n"
+            "create    src/desk/ws/feed/asyncapi.py\n"
             "create    src/desk/ws/feed/dependencies.py\n"
             "create    src/desk/ws/feed/handler.py\n"
             "create    src/desk/ws/feed/service.py\n"
-            "create    tests/ws/test_feed.py\n"
+            "create    tests/ws/test_ws_feed.py\n"
             "update    .copier-answers.yml\n"
             "to repeat without prompts: "
             "ws-scaffold new handler feed --interface stream --payload raw --transport text --events own --guard none\n"
@@ -77,7 +77,7 @@ def test_new_handler(command: Command, project: Path) -> None:
 def test_first_handler_with_a_channel_brings_the_channels(command: Command, project: Path) -> None:
     code, out, _ = command("new", "handler", "rooms", "--interface", "duplex-listener", "--events", "channel")
     assert code == 0
-    assert "create    src/desk/channels.py" in out.splitlines()
+    assert "create    src/desk/ws/channels.py" in out.splitlines()
     assert "channels_backend: memory\n" in (project / ".copier-answers.yml").read_text()
     listed = json.loads(command("list", "--json")[1])["handlers"]
     assert [(it["path"], it["events"]) for it in listed] == [("/ws/chat", None), ("/ws/rooms/{channel}", "channel")]
@@ -85,7 +85,7 @@ def test_first_handler_with_a_channel_brings_the_channels(command: Command, proj
     assert shown in command("list")[1]
     code, out, _ = command("remove", "handler", "rooms")
     assert code == 0
-    assert "delete    src/desk/channels.py" in out.splitlines()
+    assert "delete    src/desk/ws/channels.py" in out.splitlines()
     assert "channels_backend" not in (project / ".copier-answers.yml").read_text()
 
 
@@ -134,14 +134,14 @@ def test_answer_about_channels_needs_a_handler_with_one(command: Command, projec
 
 def test_backend_of_the_channels_can_be_changed(command: Command, project: Path) -> None:
     command("new", "handler", "rooms", "--direction", "duplex", "--events", "channel")
-    app = project / "src/desk/app.py"
-    app.write_text(f"{app.read_text()}\n# mine\n")
+    plugin = project / "src/desk/ws/plugin.py"
+    plugin.write_text(f"{plugin.read_text()}\n# mine\n")
     code, out, _ = command("change", "project", "--channels-backend", "redis", "--channels-history", "20")
     assert code == 0
-    assert "create    src/desk/broker.py" in out.splitlines()
-    assert "merge     src/desk/app.py" in out.splitlines()
-    assert "Channels(create_backend(settings.channels_url))," in app.read_text()
-    assert app.read_text().endswith("\n# mine\n")
+    assert "create    src/desk/ws/broker.py" in out.splitlines()
+    assert "merge     src/desk/ws/plugin.py" in out.splitlines()
+    assert "Channels(create_backend(self.settings.channels_url))\n" in plugin.read_text()
+    assert plugin.read_text().endswith("\n# mine\n")
     code, _, err = command("change", "project", "--channels-backend", "postgres")
     assert (code, err.startswith('ws-scaffold: channels_history "20" contradicts channels_backend "postgres": ')) == (
         2,
@@ -150,16 +150,16 @@ def test_backend_of_the_channels_can_be_changed(command: Command, project: Path)
     assert command("change", "project", "--channels-backend", "postgres", "--channels-history", "0")[0] == 0
     assert '"psycopg[binary]>=' in (project / "pyproject.toml").read_text()
     assert command("change", "project", "--channels-backend", "memory")[0] == 0
-    assert not (project / "src/desk/broker.py").exists()
+    assert not (project / "src/desk/ws/broker.py").exists()
 
 
 def test_new_project_takes_the_answers_about_channels(command: Command, tmp_path: Path) -> None:
     answers = ("--direction", "push", "--events", "channel", "--channels-backend", "redis", "--channels-history", "20")
     code, out, _ = command("new", "project", "desk", *answers)
     assert code == 0
-    assert "create    src/desk/broker.py" in out.splitlines()
+    assert "create    src/desk/ws/broker.py" in out.splitlines()
     assert "--channels-backend redis --channels-history 20 " in out
-    assert "HISTORY = 20\n" in (tmp_path / "desk/src/desk/channels.py").read_text()
+    assert "HISTORY = 20\n" in (tmp_path / "desk/src/desk/ws/channels.py").read_text()
 
 
 def test_same_command_twice_changes_nothing_and_says_so(command: Command, project: Path) -> None:
@@ -443,12 +443,12 @@ def test_remove_with_force_leaves_nothing(command: Command, project: Path) -> No
     service.write_text(service.read_text() + "\n# mine\n")
     assert command("remove", "handler", "chat", "--force")[0] == 0
     assert not (project / "src/desk/ws/chat").exists()
-    assert not (project / "tests/ws/test_chat.py").exists()
+    assert not (project / "tests/ws/test_ws_chat.py").exists()
 
 
 def test_first_guard_brings_its_files_and_the_last_takes_them_along(command: Command, project: Path) -> None:
     before = contents(project)
-    of_guards = {"src/desk/ws/guards.py", "tests/ws/test_guards.py"}
+    of_guards = {"src/desk/ws/guards.py", "tests/ws/test_ws_guards.py"}
     code, out, _ = command("change", "handler", "chat", "--guard", "token")
     assert code == 0
     assert {line.split()[1] for line in out.splitlines() if line.startswith("create ")} == of_guards

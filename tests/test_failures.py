@@ -58,6 +58,12 @@ def handler(*arguments: str) -> Callable[[Path], None]:
     return add
 
 
+def old_application(project: Path) -> None:
+    """Put an application beside a project that asks for a Litestar of long ago."""
+    wrote("../old/app.py", "from litestar import Litestar\n\napp = Litestar()\n")(project)
+    wrote("../old/requirements.txt", "litestar==2.16.0\n")(project)
+
+
 def wrote(path: str, text: str = "mine\n") -> Callable[[Path], None]:
     """Return what puts a file into a project."""
 
@@ -180,6 +186,7 @@ CASES = [
     Case(["-C", "..", "list"], Code.NO_PROJECT, 1),
     Case(["-C", "/nowhere", "new", "handler", "x"], Code.NO_PROJECT, 1),
     Case(["-C", "..", "new", "project", "desk", "--handler-name", "other"], Code.PROJECT_EXISTS, 1),
+    Case(["-C", "../old", "new", "handler", "x"], Code.LITESTAR_TOO_OLD, 1, old_application),
     Case(
         ["new", "handler", "feed"],
         Code.IN_THE_WAY,

@@ -137,7 +137,7 @@ def test_edits_survive_and_the_updated_project_passes_its_own_tests(
     assert after.keys() == expected.keys()
     touched = {path for path in after if after[path].encode() != expected[path]}
     chat = {f"src/desk/ws/chat/{name}.py" for name in ("handler", "service")}
-    assert touched == chat | {"tests/ws/test_chat.py"}
+    assert touched == chat | {"tests/ws/test_ws_chat.py"}
     assert_own_tests_pass(project, kind, environment)
 
 

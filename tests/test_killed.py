@@ -47,7 +47,7 @@ def two_versions(folder: Path) -> Path:
     service.rename(service.with_name("logic.py.jinja"))
     for path in (template / "template/interfaces").rglob("*.jinja"):
         path.write_text(f"{path.read_text()}\n\n# A fix.\n")
-    (template / "template/project/tests/__init__.py").unlink()
+    (template / "template/project/{{ package_path }}/__init__.py.jinja").unlink()
     commit(template, "Later")
     run("git", "tag", "v0.0.2", cwd=template)
     return template

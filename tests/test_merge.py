@@ -237,7 +237,7 @@ def test_rename_takes_along_edits_of_lines_that_it_changes(command: Command, pro
 
 
 def test_line_ends_stay(command: Command, project: Path) -> None:
-    for path in (HANDLER, SERVICE, "README.md", "src/desk/ws/__init__.py"):
+    for path in (HANDLER, SERVICE, "README.md", "src/desk/ws/handlers.py"):
         (project / path).write_bytes((project / path).read_bytes().replace(b"\n", b"\r\n"))
     code, _, _ = command("change", "handler", "chat", "--transport", "binary")
     assert code == 0

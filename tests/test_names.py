@@ -43,11 +43,11 @@ def test_words_of_the_users_that_look_like_a_name_stay(
     command: Command, named: Path, new: str, request: pytest.FixtureRequest
 ) -> None:
     old = request.node.callspec.params["named"]
-    for path in (SERVICE.format(old), f"src/desk/ws/{old}/handler.py", f"tests/ws/test_{old}.py", "src/desk/app.py"):
+    for path in (SERVICE.format(old), f"src/desk/ws/{old}/handler.py", f"tests/ws/test_ws_{old}.py", "src/desk/app.py"):
         add(named / path, MINE)
     code, _, err = command("rename", "handler", old, new)
     assert (code, err) == (0, "")
-    for path in (SERVICE.format(new), f"src/desk/ws/{new}/handler.py", f"tests/ws/test_{new}.py", "src/desk/app.py"):
+    for path in (SERVICE.format(new), f"src/desk/ws/{new}/handler.py", f"tests/ws/test_ws_{new}.py", "src/desk/app.py"):
         text = (named / path).read_text()
         assert text.endswith(MINE), path
         ast.parse(text)
@@ -95,9 +95,9 @@ def test_name_that_comes_from_elsewhere_is_another_one(command: Command, named: 
     lines = (
         "\n\nfrom desk import mine\nfrom desk.mine import ChatService\n\nprint(ChatService, mine.Mine.ChatService)\n"
     )
-    add(named / "tests/ws/test_limits.py", lines)
+    add(named / "tests/ws/test_ws_limits.py", lines)
     assert command("rename", "handler", "chat", "talk")[0] == 0
-    assert (named / "tests/ws/test_limits.py").read_text().endswith(lines)
+    assert (named / "tests/ws/test_ws_limits.py").read_text().endswith(lines)
 
 
 @pytest.mark.parametrize("named", ["chat"], indirect=True)
@@ -201,7 +201,7 @@ def test_package_is_respelled_only_where_it_is_the_package(command: Command, nam
     settings = (
         '\nHOST = "desk.example.com"\nDB = "desk.sqlite3"\nLOG = \'desk.log\'\nTOPIC = "desk"\nAPP = "desk.app:app"\n'
     )
-    add(named / "src/desk/settings.py", settings)
+    add(named / "src/desk/ws/settings.py", settings)
     add(named / "README.md", "\nIt moves from desk to desk.\n")
     add(
         named / "src/desk/app.py",
@@ -210,7 +210,7 @@ def test_package_is_respelled_only_where_it_is_the_package(command: Command, nam
     (named / "src/desk/blob.bin").write_bytes(b"\0desk.app desk")
     code, out, err = command("change", "project", "--package-name", "trading")
     assert (code, err) == (0, "")
-    assert (named / "src/trading/settings.py").read_text().endswith(settings)
+    assert (named / "src/trading/ws/settings.py").read_text().endswith(settings)
     assert (named / "README.md").read_text().endswith("\nIt moves from desk to desk.\n")
     assert (
         (named / "src/trading/app.py")
@@ -221,9 +221,9 @@ def test_package_is_respelled_only_where_it_is_the_package(command: Command, nam
         )
     )
     assert (named / "src/trading/blob.bin").read_bytes() == b"\0desk.app desk"
-    line = (named / "src/trading/settings.py").read_text().count("\n")
+    line = (named / "src/trading/ws/settings.py").read_text().count("\n")
     assert [it for it in out.splitlines() if it.startswith("note: ")] == [
-        f"note: src/trading/settings.py:{line} still says desk: it is trading now"
+        f"note: src/trading/ws/settings.py:{line} still says desk: it is trading now"
     ]
 
 

@@ -130,12 +130,12 @@ def test_generated_file_that_is_a_link_stays_one(command: Command, project: Path
 
 
 def test_generated_file_that_is_a_link_in_a_folder_that_stays_is_renamed(command: Command, project: Path) -> None:
-    test = project / "tests/ws/test_chat.py"
+    test = project / "tests/ws/test_ws_chat.py"
     test.rename(project / "tests/mine.py")
     test.symlink_to("../mine.py")
     code, out, _ = command("rename", "handler", "chat", "talk")
-    assert (code, "move      tests/ws/test_talk.py (from tests/ws/test_chat.py)" in out.splitlines()) == (0, True)
-    assert (project / "tests/ws/test_talk.py").readlink() == Path("../mine.py")
+    assert (code, "move      tests/ws/test_ws_talk.py (from tests/ws/test_ws_chat.py)" in out.splitlines()) == (0, True)
+    assert (project / "tests/ws/test_ws_talk.py").readlink() == Path("../mine.py")
     assert "desk.ws.talk" in (project / "tests/mine.py").read_text()
     assert not os.path.lexists(test)
 
@@ -188,7 +188,7 @@ def test_what_is_only_called_like_a_cache_is_none(command: Command, project: Pat
     code, out, err = command("remove", "handler", "chat")
     assert (code, err, f"keep      {CHAT}/__pycache__ (it is" in out) == (0, "", True)
     assert os.path.lexists(cache)
-    assert (project / "tests/conftest.py").is_file()
+    assert (project / "tests/test_app.py").is_file()
 
 
 # What is no file to be read

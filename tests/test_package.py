@@ -19,7 +19,7 @@ from ws_scaffold import __version__, releases
 pytestmark = pytest.mark.slow
 
 SHIPPED = ("template/", "copier.yml", "CHANGELOG.md")
-SOCKET = "template/project/src/{{ package_name }}/ws/socket.py"
+SOCKET = "template/project/{{ ws_path }}/socket.py"
 LATER = "99.0.0"
 ADDRESS = "https://github.com/org/ws-scaffold.git"
 

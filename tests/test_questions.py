@@ -12,6 +12,7 @@ import yaml
 
 from projects import HANDLERS, REPOSITORY, questions, render
 from terminal import at_a_terminal, words
+from ws_scaffold.template import LAYOUT
 
 
 def state_of(project: Path) -> dict[str, Any]:
@@ -48,10 +49,11 @@ def test_every_interface_has_its_templates_and_every_template_its_interface() ->
 def test_every_question_is_about_a_handler_or_about_the_project() -> None:
     asked = [name for name, question in questions().items() if "handlers is not defined" in str(question.get("when"))]
     assert questions()["guide"]["default"] == asked
+    asked_of_a_project = ("", "{{ layout == 'host' }}", "{{ has_channels }}")
     about_the_project = [
-        name for name, question in questions().items() if question.get("when", "") in ("", "{{ has_channels }}")
+        name for name, question in questions().items() if question.get("when", "") in asked_of_a_project
     ]
-    assert questions()["project"]["default"] == about_the_project
+    assert [LAYOUT, *questions()["project"]["default"]] == about_the_project
 
 
 def test_readme_has_the_interfaces_of_the_guide() -> None:
@@ -66,7 +68,7 @@ def test_readme_has_the_interfaces_of_the_guide() -> None:
 def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "trading-desk", {"project_name": "Trading Desk"})
     state = state_of(project)
-    assert list(state) == ["_commit", "_src_path", "project_name", "package_name", "asyncapi", "handlers"]
+    assert list(state) == ["_commit", "_src_path", "layout", "project_name", "package_name", "asyncapi", "handlers"]
     assert state["package_name"] == "trading_desk"
     chat = {"name": "chat", "interface": "listener", "payload": "typed", "transport": "text", "guard": "none"}
     assert state["handlers"] == [chat]
@@ -77,6 +79,7 @@ def test_answers_about_channels_are_kept_where_there_are_some(template: Path, tm
     answers = {"direction": "push", "events": "channel", "channels_backend": "redis", "channels_history": "20"}
     state = state_of(render(template, tmp_path / "desk", answers))
     assert list(state)[2:] == [
+        "layout",
         "project_name",
         "package_name",
         "asyncapi",

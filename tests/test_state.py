@@ -98,10 +98,10 @@ def test_older_state_gets_the_defaults_of_what_it_lacks(command: Command, projec
     assert {path for path in before if contents(project)[path] != before[path]} == {
         ".copier-answers.yml",
         "README.md",
-        "src/desk/ws/__init__.py",
-        "tests/test_asyncapi.py",
-        "tests/ws/conftest.py",
-        "tests/ws/test_limits.py",
+        "src/desk/ws/handlers.py",
+        "src/desk/ws/testing.py",
+        "tests/ws/test_ws_asyncapi.py",
+        "tests/ws/test_ws_limits.py",
     }
     assert [handler["guard"] for handler in handlers_of(project)] == ["none", "none"]
 

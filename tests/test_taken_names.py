@@ -13,8 +13,8 @@ from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
 
 ODD = (
-    *("anyio", "asyncio", "broker", "calendar", "conftest", "email", "handler", "litestar", "msgspec", "profile"),
-    *("queue", "redis", "service", "session", "settings", "signal", "test", "test_feed", "testbed", "testimonials"),
+    *("anyio", "asyncio", "calendar", "conftest", "desk", "email", "handler", "litestar", "msgspec", "profile"),
+    *("queue", "redis", "service", "session", "signal", "tests", "test", "test_feed", "testbed", "testimonials"),
     *("time", "token", "trace", "typing"),
 )
 """Words that one would use for a handler, and that modules, packages or tests have, too."""
@@ -71,9 +71,9 @@ def test_handlers_are_not_called_as_what_stands_beside_them() -> None:
     for path in (path for backend in BACKENDS for path in rendered(backend)):
         if path.parent == PurePosixPath("src/demo/ws"):
             beside.add(path.stem)
-        elif path.parent == PurePosixPath("tests/ws") and path.name.startswith("test_"):
-            beside.add(path.stem.removeprefix("test_"))
-    assert beside - handlers - {"__init__"} - listed("reserved") == listed("neighbours")
+        elif path.parent == PurePosixPath("tests/ws") and path.name.startswith("test_ws_"):
+            beside.add(path.stem.removeprefix("test_ws_"))
+    assert beside - handlers - {"__init__"} - listed("reserved") == listed("neighbours") - {"application"}
 
 
 def test_devices_of_windows_are_refused() -> None:

@@ -52,11 +52,10 @@ def second_version(template: Path) -> None:
     (service,) = (template / "template/project").rglob("service.py.jinja")
     service.rename(service.with_name("logic.py.jinja"))
     for path in (template / "template").rglob("*.jinja"):
-        path.write_text(path.read_text().replace("from .service import", "from .logic import"))
-    for path in (template / "template").rglob("test_*.jinja"):
-        path.write_text(path.read_text().replace("}}.service import (", "}}.logic import ("))
+        text = path.read_text().replace("from .service import", "from .logic import")
+        path.write_text(text.replace("}}.service import", "}}.logic import").replace('".service"', '".logic"'))
     guide = template / "copier.yml"
-    replace(guide, "default: [project_name,", "default: [mood, project_name,")
+    replace(guide, "[project_name,", "[mood, project_name,")
     guide.write_text(
         f"{guide.read_text()}\nmood:\n  type: str\n  help: In which mood is it?\n"
         "  choices: {Good: good, Bad: bad}\n  default: good\n"
@@ -69,7 +68,7 @@ def second_version(template: Path) -> None:
 def third_version(template: Path) -> None:
     """Take the question back, put a new key into the state, and mend something in every interface."""
     guide = template / "copier.yml"
-    text = guide.read_text().replace("default: [mood, project_name,", "default: [project_name,")
+    text = guide.read_text().replace("[mood, project_name,", "[project_name,")
     text = text[: text.index("\nmood:\n")]
     guide.write_text(text.replace('"transport": transport} %}', '"transport": transport, "colour": colour} %}'))
     replace(guide, '      "name": name,\n', '      "name": name,\n      "colour": it.colour|default("blue"),\n')
@@ -206,7 +205,7 @@ def test_copier_checks_and_updates_what_the_command_has_made(old: Path) -> None:
     assert "# Mended, in blue: stream." in (old / "src/desk/ws/feed/handler.py").read_text()
 
 
-@pytest.mark.parametrize("count", [0, 1, 5, len(HANDLERS)])
+@pytest.mark.parametrize("count", [0, 1, 5, 20])
 def test_update_leads_where_copiers_update_and_a_fresh_copy_lead(versions: Path, tmp_path: Path, count: int) -> None:
     handlers = HANDLERS[:: -(len(HANDLERS) // count)][:count] if count else []
     ours, theirs = tmp_path / "ours/desk", tmp_path / "theirs/desk"
@@ -309,7 +308,8 @@ def test_copier_asks_at_the_terminal_what_is_about_the_project(old: Path) -> Non
             ["--data", "size=1"],
             (
                 'v0.0.2 has no question "size" about a project.\n'
-                "  try: one of mood, project_name, package_name, asyncapi, channels_backend, channels_history"
+                "  try: one of mood, project_name, package_name, ws_path, ws_import, tests_path, ws_route, "
+                "application, imports, asyncapi, channels_backend, channels_history"
             ),
         ),
         (["--data", "mood"], '"mood" is not NAME=ANSWER.\n  try: --data mood=ANSWER'),

@@ -75,6 +75,10 @@ def _change(options: argparse.Namespace, root: Path) -> Change:
         own: Template = options.own
         folder = options.folder / options.name
         return operations.new_project(own, folder, arguments.given(options, own), arguments.ask(options))
+    if options.host:
+        own = options.own
+        answers = arguments.given(options, own)
+        return operations.in_an_application(own, options.host, options.name, answers, arguments.ask(options))
     return CHANGES[options.command, options.noun](_open(root, options.own), options)
 
 
@@ -108,8 +112,24 @@ def _new_root(options: argparse.Namespace) -> Path:
 
 
 def _root(options: argparse.Namespace) -> Path:
+    """Return the folder of the project that a command is about.
+
+    Raises:
+        ScaffoldError: there is none; nor, where a handler is to be added, an application that it can be added to.
+    """
     _resolved(options.folder)
-    return find_root(options.folder)
+    try:
+        return find_root(options.folder)
+    except ScaffoldError as error:
+        if error.code is not Code.NO_PROJECT or (options.command, options.noun) != ("new", "handler"):
+            raise
+        from ws_scaffold.host import find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
+
+        hosts = find_hosts(options.folder)
+        if not hosts:
+            raise
+        options.host = hosts[0]
+        return hosts[0].root
 
 
 def _start(options: argparse.Namespace) -> list[str]:
@@ -238,7 +258,7 @@ def _report(words: Sequence[str], prog: str) -> Report:
         import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
 
         argcomplete.autocomplete(parser)
-    options = parser.parse_args(words, argparse.Namespace(own=own, noun=None, as_json=False))
+    options = parser.parse_args(words, argparse.Namespace(own=own, noun=None, as_json=False, host=None))
     arguments.refuse_what_would_be_ignored(options)
     return COMMANDS.get(options.command, _run)(options)
 

@@ -20,6 +20,7 @@ class Code(StrEnum):
     NAME_TAKEN = "name-taken"
     NO_PROJECT = "no-project"
     PROJECT_EXISTS = "project-exists"
+    LITESTAR_TOO_OLD = "litestar-too-old"
     IN_THE_WAY = "in-the-way"
     FOREIGN_OWNER = "foreign-owner"
     OUTSIDE_PROJECT = "outside-project"

@@ -15,7 +15,7 @@ from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.git import committed, head
 from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.records import Record
-from ws_scaffold.render import ANSWERS_FILE
+from ws_scaffold.render import ANSWERS_FILES, answers_file_in
 from ws_scaffold.tree import OWN_FOLDER, Tree
 
 FORMER_JOURNAL = ".ws-scaffold-journal"
@@ -160,8 +160,8 @@ def resume(tree: Tree) -> list[Step]:
     if any(item.is_done(tree) for item in items):
         journal = _journal(tree)
         for item in items:
-            if item.path == ANSWERS_FILE and _digest(tree.read(item.path)) not in {item.before, _digest(item.after)}:
-                raise journal.unusable(f"was about another {ANSWERS_FILE} than is here now")
+            if item.path in ANSWERS_FILES and _digest(tree.read(item.path)) not in {item.before, _digest(item.after)}:
+                raise journal.unusable(f"was about another {item.path} than is here now")
         try:
             done = _carry_out_all(tree, items)
         except ScaffoldError as error:
@@ -274,18 +274,19 @@ def undoing(tree: Tree) -> Plan:
 def _undoing(tree: Tree, record: Mapping[str, Any]) -> Plan:
     files = record["files"]
     states = {file["path"]: file for file in files}
-    state = tree.read(ANSWERS_FILE)
-    if state == _unpacked(states[ANSWERS_FILE]["before"]):  # a run that was interrupted has undone it
+    name = answers_file_in(tree.root)
+    state = tree.read(name)
+    if state == _unpacked(states[name]["before"]):  # a run that was interrupted has undone it
         return Plan(())
     if record["head"] != head(tree.root):
         raise ScaffoldError(
             "Something was committed since the update; nothing was written.",
-            _way_back(tree, state),
+            _way_back(tree, name, state),
             code=Code.CHANGED_SINCE,
         )
-    if _digest(state) != states[ANSWERS_FILE]["after"]:
+    if _digest(state) != states[name]["after"]:
         raise ScaffoldError(
-            f"{ANSWERS_FILE} has changed since the update; nothing was written.",
+            f"{name} has changed since the update; nothing was written.",
             "undo what changed it, or bring back single files with git",
             code=Code.CHANGED_SINCE,
         )
@@ -296,10 +297,10 @@ def _undoing(tree: Tree, record: Mapping[str, Any]) -> Plan:
     return Plan(steps, unresolved=tuple(path for path, text in texts.items() if text and holds_markers(text)))
 
 
-def _way_back(tree: Tree, state: bytes | None) -> str:
+def _way_back(tree: Tree, name: str, state: bytes | None) -> str:
     """Return how to undo an update after a commit, which may be of something else."""
-    if state is not None and committed(tree.root, ANSWERS_FILE) == state:
-        return f"git log -1 -- {ANSWERS_FILE} shows the commit of the update: revert that one"
+    if state is not None and committed(tree.root, name) == state:
+        return f"git log -1 -- {name} shows the commit of the update: revert that one"
     return "commit the update by itself, then revert that commit"
 
 

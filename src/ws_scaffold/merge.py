@@ -26,7 +26,7 @@ from ws_scaffold.renames import (
     pairs,
     similarity,
 )
-from ws_scaffold.render import ANSWERS_FILE, Files, Rendered
+from ws_scaffold.render import ANSWERS_FILES, Files, Rendered
 from ws_scaffold.spelling import Edit, Spelling, edited, text_of
 from ws_scaffold.tree import Tree, creation_mode, executable_bits
 
@@ -92,7 +92,7 @@ def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
             paths=blocked,
         )
     # The state comes last: it says that all the rest is so.
-    return Plan(tuple(sorted(steps, key=lambda step: step.path == ANSWERS_FILE)), planner.notes, left)
+    return Plan(tuple(sorted(steps, key=lambda step: step.path in ANSWERS_FILES)), planner.notes, left)
 
 
 @dataclass(frozen=True)
@@ -318,7 +318,7 @@ class _Planner:
         return Step(Action.KEEP, path, ours, ours, "it holds edits: --force deletes it, too")
 
     def _changed(self, path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
-        if path != ANSWERS_FILE and old.content == new.content and old.executable == new.executable:
+        if path not in ANSWERS_FILES and old.content == new.content and old.executable == new.executable:
             yield self._used(path, old) if self._mentions else Step(Action.SAME, path)
             return
         place = self._place(path)
@@ -420,7 +420,7 @@ class _Planner:
 
         if ours == new.content:
             return step(Action.SAME, ours)
-        if path == ANSWERS_FILE:
+        if path in ANSWERS_FILES:
             return step(Action.UPDATE, new.content)
         base, theirs = self._in_our_style(path, old, ours, new)
         if ours == base or self._force:

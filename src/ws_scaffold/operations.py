@@ -1,12 +1,13 @@
 """What the commands do to a project's state, and the version of its template; the rest is one merge."""
 
+import dataclasses
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ws_scaffold import releases
 from ws_scaffold.changelog import News, news
@@ -14,7 +15,13 @@ from ws_scaffold.errors import Code, ScaffoldError, UsageError, did_you_mean
 from ws_scaffold.merge import Versions
 from ws_scaffold.render import Rendering, State, all_answers
 from ws_scaffold.spelling import spelling_of
-from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Question, Template
+from ws_scaffold.template import ENTRY_NAME, LAYOUT, Answers, Ask, Question, Template
+
+if TYPE_CHECKING:
+    from ws_scaffold.host import Host  # it takes time to import, and is needed once
+
+NEEDED_LITESTAR = "2.23"
+"""What has all that generated code imports; `host_config` looks for it."""
 
 
 def spelled(name: str) -> str:
@@ -25,7 +32,8 @@ def spelled(name: str) -> str:
 
 def flags(answers: Mapping[str, str]) -> list[str]:
     """Return answers as one would give them on the command line."""
-    return [word for name, value in answers.items() for word in (f"--{name.replace('_', '-')}", value)]
+    given = {name: value for name, value in answers.items() if name != LAYOUT}
+    return [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", value)]
 
 
 def kept(entry: Answers) -> Answers:
@@ -75,7 +83,7 @@ def new_project(template: Template, folder: Path, given: Answers, ask: Ask | Non
     """Begin a state, with a first handler."""
     if ENTRY_NAME in given:
         given = {**given, ENTRY_NAME: spelled(given[ENTRY_NAME])}
-    answers = template.resolve(given, folder=folder.resolve().name, ask=ask)
+    answers = template.resolve({LAYOUT: "project", **given}, folder=folder.resolve().name, ask=ask)
     about, entry = template.about(answers), template.entry(answers)
     state = {"_commit": releases.OWN, "_src_path": releases.SOURCE, **about, "handlers": [entry]}
     again = ["new", "project", str(folder), *flags({**about, **template.answers_of(entry)})]
@@ -83,6 +91,56 @@ def new_project(template: Template, folder: Path, given: Answers, ask: Ask | Non
     message = template.settings.get("_message_after_copy", "")
     following = template.evaluate(message, {**answers, "_copier_conf": {"dst_path": shlex.quote(str(folder))}})
     return Change(None, Rendering(template, state), again, next=following.rstrip())
+
+
+def in_an_application(template: Template, host: "Host", name: str | None, given: Answers, ask: Ask | None) -> Change:
+    """Begin a state in an application that exists, with a first handler; what was found is what is suggested.
+
+    Raises:
+        ScaffoldError: the application cannot have a Litestar that is new enough.
+    """
+    from ws_scaffold.host import line_to_add  # noqa: PLC0415 - the same
+
+    if name is None and ask is None:
+        raise UsageError("The new handler needs a name.", "ws-scaffold new handler NAME")
+    if host.too_old or host.litestar_installed:
+        has = f"has Litestar {host.litestar_installed}" if host.litestar_installed else f"asks for {host.litestar}"
+        raise ScaffoldError(
+            f"The application {has}, and a handler needs {NEEDED_LITESTAR} or newer; nothing was written.",
+            "update Litestar first",
+            code=Code.LITESTAR_TOO_OLD,
+        )
+    found = {
+        "ws_path": host.ws_path,
+        "ws_import": host.ws_import,
+        "tests_path": host.tests_path,
+        "ws_route": host.route,
+        "application": host.import_path or "",
+        "imports": "relative" if host.relative_imports else "absolute",
+    }
+    settled = {LAYOUT: "host", **_names_of(template, host)}
+    named = {} if name is None else {ENTRY_NAME: spelled(name)}
+    answers = template.resolve(
+        {**settled, **named, **given}, preferred=found, folder=host.root.name, ask=ask and _asking_for_another(ask, [])
+    )
+    about, entry = template.about(answers), template.entry(answers)
+    state = {"_commit": releases.OWN, "_src_path": releases.SOURCE, **about, "handlers": [entry]}
+    brought = {key: value for key, value in about.items() if key not in settled and not template.always_asks(key)}
+    said = dataclasses.replace(host, ws_path=answers["ws_path"], ws_import=answers["ws_import"])
+    return Change(
+        None,
+        Rendering(template, state),
+        command_of(entry, brought),
+        note=f"the application is in {host.application.module}:{host.application.line}",
+        next=f"next: {line_to_add(said)}\nnext: pytest {answers['tests_path']}",
+    )
+
+
+def _names_of(template: Template, host: "Host") -> Answers:
+    """Return what a project is called after its application, as far as that can be a name."""
+    package = host.package.rpartition(".")[2].lower()
+    wanted = {"project_name": host.root.name, "package_name": package}
+    return {name: value for name, value in wanted.items() if value and not template.question(name).refusal(value)}
 
 
 def _with(project: Rendering, entries: Sequence[Answers], about: Mapping[str, Any] = MappingProxyType({})) -> Rendering:
@@ -222,7 +280,8 @@ def change_project(project: Rendering, given: Answers, ask: Ask | None) -> Chang
     if not given and ask is None:
         raise UsageError("There is nothing to change.", "give an answer: ws-scaffold change project --help lists them")
     template, old = project.template, project.about
-    settled = {**(old if given else {}), **given, "handlers": project.entries}
+    layout = {name: value for name, value in old.items() if name == LAYOUT}
+    settled = {**(old if given else layout), **given, "handlers": project.entries}
     answers = template.resolve(settled, preferred=old, ask=None if given else ask)
     about = template.about(answers)
     if unasked := [name for name in given if name not in about]:
@@ -290,7 +349,7 @@ def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: 
             f"one of {', '.join(names)}",
             code=Code.UNKNOWN_QUESTION,
         )
-    known = {**{name: project.state[name] for name in names if name in project.state}, **given}
+    known = {**{name: project.state[name] for name in (LAYOUT, *names) if name in project.state}, **given}
     try:
         answers = template.resolve({**known, "handlers": project.entries}, ask=ask)
     except UsageError as error:

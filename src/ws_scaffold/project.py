@@ -13,8 +13,8 @@ import yaml
 from ws_scaffold import releases
 from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.journal import interrupted
-from ws_scaffold.render import ANSWERS_FILE, State
-from ws_scaffold.template import ENTRY_NAME, Template, load_yaml
+from ws_scaffold.render import ANSWERS_FILES, State, answers_file_in, answers_file_of
+from ws_scaffold.template import ENTRY_NAME, LAYOUT, Template, load_yaml
 from ws_scaffold.tree import Tree
 
 SHOWN = 60
@@ -34,11 +34,11 @@ def find_root(folder: Path) -> Path:
     """
     start = folder.resolve()
     for root in (start, *start.parents):
-        if (root / ANSWERS_FILE).is_file():
+        if any((root / name).is_file() for name in ANSWERS_FILES):
             if _is_believed(root, start) or (root == start and folder != Path()):
                 return root
             raise ScaffoldError(
-                f"{root / ANSWERS_FILE} belongs to another user; nothing was written.",
+                f"{root / answers_file_in(root)} belongs to another user; nothing was written.",
                 f"ws-scaffold -C {shlex.quote(str(root))} COMMAND, if you trust whose it is",
                 code=Code.FOREIGN_OWNER,
             )
@@ -67,12 +67,12 @@ def _is_believed(root: Path, start: Path) -> bool:
         believed.add(owner_of(start))
     if us == 0 and (sudoer := os.environ.get("SUDO_UID", "")).isdecimal():
         believed.add(int(sudoer))
-    return owner_of(root / ANSWERS_FILE) in believed
+    return owner_of(root / answers_file_in(root)) in believed
 
 
-def _refused(reason: str, hint: str = "undo the last change to it, for example with git") -> ScaffoldError:
+def _refused(name: str, reason: str, hint: str = "undo the last change to it, for example with git") -> ScaffoldError:
     code = Code.STATE_LATER if hint == MADE_LATER else Code.STATE_DAMAGED
-    return ScaffoldError(f"{ANSWERS_FILE} {reason}; nothing was written.", hint, code=code, paths=[ANSWERS_FILE])
+    return ScaffoldError(f"{name} {reason}; nothing was written.", hint, code=code, paths=[name])
 
 
 def load_state(root: Path) -> State:
@@ -81,19 +81,20 @@ def load_state(root: Path) -> State:
     Raises:
         ScaffoldError: the file cannot be read, or holds no state.
     """
+    file = answers_file_in(root)
     try:
-        if (root / ANSWERS_FILE).stat().st_size > LARGEST:
-            raise _refused("is too large: no project has so many handlers")
-        text = (root / ANSWERS_FILE).read_bytes()
+        if (root / file).stat().st_size > LARGEST:
+            raise _refused(file, "is too large: no project has so many handlers")
+        text = (root / file).read_bytes()
     except OSError as error:
-        raise _refused(f"cannot be read ({error.strerror})", "allow it to be read") from None
+        raise _refused(file, f"cannot be read ({error.strerror})", "allow it to be read") from None
     try:
         state = load_yaml(text)
     except yaml.YAMLError as error:
         line = getattr(getattr(error, "problem_mark", None), "line", None)
-        raise _refused("is not YAML" + ("" if line is None else f": see line {line + 1}")) from None
+        raise _refused(file, "is not YAML" + ("" if line is None else f": see line {line + 1}")) from None
     if not isinstance(state, dict) or "handlers" not in state or not isinstance(state.get("_src_path"), str):
-        raise _refused("holds no handlers: ws-scaffold did not make this project", MAKE_ONE)
+        raise _refused(file, "holds no handlers: ws-scaffold did not make this project", MAKE_ONE)
     return state
 
 
@@ -103,25 +104,26 @@ def check_state(state: State, template: Template) -> None:
     Raises:
         ScaffoldError: it holds what no answers can lead to; the message says what, and where.
     """
-    known = {"_commit", "_src_path", "handlers", *template.names("project")}
+    file = answers_file_of(state)
+    known = {"_commit", "_src_path", "handlers", *({LAYOUT} & template.questions.keys()), *template.names("project")}
     if unknown := [_shown(key) for key in state if key not in known]:
-        raise _refused(f'has a key "{unknown[0]}" that this version does not know', MADE_LATER)
+        raise _refused(file, f'has a key "{unknown[0]}" that this version does not know', MADE_LATER)
     for name in template.names("project"):
         if name in state:
             if not isinstance(state[name], str):
-                raise _refused(f'has a "{name}" that is not text')
+                raise _refused(file, f'has a "{name}" that is not text')
         elif template.always_asks(name):
-            raise _refused(f'has no "{name}"')
+            raise _refused(file, f'has no "{name}"')
     if not isinstance(state["handlers"], list):
-        raise _refused("has handlers that are not a list")
+        raise _refused(file, "has handlers that are not a list")
     named, lacking = template.question(ENTRY_NAME), functools.cache(template.lacking)
     names: set[str] = set()
     for number, entry in enumerate(state["handlers"], start=1):
-        _check_entry(entry, f"handler {number}", template.entry_values, lacking)
+        _check_entry(file, entry, f"handler {number}", template.entry_values, lacking)
         if refusal := named.refusal(_shown(entry["name"])):
-            raise _refused(f"has a handler {number} with a name that cannot be one: {refusal}")
+            raise _refused(file, f"has a handler {number} with a name that cannot be one: {refusal}")
         if entry["name"] in names:
-            raise _refused(f'has two handlers called "{entry["name"]}"')
+            raise _refused(file, f'has two handlers called "{entry["name"]}"')
         names.add(entry["name"])
 
 
@@ -132,19 +134,19 @@ def _shown(value: Any) -> str:
 
 
 def _check_entry(
-    entry: Any, place: str, values: Mapping[str, list[str]], lacking: Callable[[frozenset[str]], list[str]]
+    file: str, entry: Any, place: str, values: Mapping[str, list[str]], lacking: Callable[[frozenset[str]], list[str]]
 ) -> None:
     if not isinstance(entry, dict):
-        raise _refused(f"has a {place} that is not a mapping")
+        raise _refused(file, f"has a {place} that is not a mapping")
     if unknown := [_shown(key) for key in entry if key not in values]:
-        raise _refused(f'has a {place} with a key "{unknown[0]}" that this version does not know', MADE_LATER)
+        raise _refused(file, f'has a {place} with a key "{unknown[0]}" that this version does not know', MADE_LATER)
     if missing := lacking(frozenset(entry)):
-        raise _refused(f'has a {place} without "{missing[0]}"')
+        raise _refused(file, f'has a {place} without "{missing[0]}"')
     for key, value in entry.items():
         if not isinstance(value, str):
-            raise _refused(f'has a {place} with a {key} that is not text: "{_shown(value)}"')
+            raise _refused(file, f'has a {place} with a {key} that is not text: "{_shown(value)}"')
         if values[key] and value not in values[key]:
-            raise _refused(f'has a {place} with an unknown {key}: "{_shown(value)}"')
+            raise _refused(file, f'has a {place} with an unknown {key}: "{_shown(value)}"')
 
 
 @contextlib.contextmanager
@@ -182,5 +184,6 @@ def template_of(root: Path, state: State) -> Path:
             code=Code.TEMPLATE_MISSING,
         )
     if not releases.is_reference(commit):
-        raise _refused(f'has a "_commit" that cannot be one: "{_shown(commit)}"')
+        file = answers_file_of(state)
+        raise _refused(file, f'has a "_commit" that cannot be one: "{_shown(commit)}"')
     return releases.fetched(source, commit, root)

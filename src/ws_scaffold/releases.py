@@ -13,7 +13,7 @@ from ws_scaffold import __version__
 from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.git import git
 from ws_scaffold.paths import cache_folder, own_template
-from ws_scaffold.render import ANSWERS_FILE
+from ws_scaffold.render import answers_file_in
 
 SOURCE = "gh:org/ws-scaffold"
 """Where a project that this command makes gets its updates from."""
@@ -65,7 +65,7 @@ def folder_of(source: str, root: Path) -> Path:
     except (OSError, RuntimeError, ValueError):
         raise ScaffoldError(
             f"The template's source {source} cannot be a folder.",
-            f"correct _src_path in {ANSWERS_FILE}",
+            f"correct _src_path in {answers_file_in(root)}",
             code=Code.TEMPLATE_MISSING,
         ) from None
 

@@ -5,18 +5,32 @@ import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ws_scaffold.paths import inside
-from ws_scaffold.template import Answers, Template
+from ws_scaffold.template import LAYOUT, Answers, Template
 from ws_scaffold.tree import CACHES
 
 ANSWERS_FILE = ".copier-answers.yml"
 """Where a project keeps its state."""
+HOST_ANSWERS_FILE = ".copier-answers.ws.yml"
+"""Where an application that somebody else has made keeps it: another template may have answers there, too."""
+ANSWERS_FILES = (HOST_ANSWERS_FILE, ANSWERS_FILE)
 
 State = dict[str, Any]
 """`_src_path`, `_commit`, the answers about the project, and `handlers`: what the answers file holds."""
+
+
+def answers_file_in(root: Path) -> str:
+    """Return what the answers file in a folder is called: where there are two, one is another template's."""
+    return HOST_ANSWERS_FILE if (root / HOST_ANSWERS_FILE).is_file() else ANSWERS_FILE
+
+
+def answers_file_of(state: State) -> str:
+    """Return what the file is called that keeps a state."""
+    return HOST_ANSWERS_FILE if state.get(LAYOUT) == "host" else ANSWERS_FILE
+
 
 SUFFIX = ".jinja"
 PER_HANDLER = "websockets"
@@ -77,6 +91,11 @@ def _sources(template: Template) -> Iterator[_Source]:
             )
 
 
+def _folders_of(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
 class Rendering:
     """A state in the light of a version of the template: what follows from its answers is found once."""
 
@@ -84,7 +103,7 @@ class Rendering:
         """Take what `Template.resolve` has returned for this state, where that is known already."""
         self.template = template
         self.state = state
-        self.about: Answers = {name: state[name] for name in template.names("project") if name in state}
+        self.about: Answers = {name: state[name] for name in (LAYOUT, *template.names("project")) if name in state}
         """The answers about the project."""
         self.entries: list[Answers] = state["handlers"]
         """What the state says of each handler."""
@@ -103,6 +122,11 @@ class Rendering:
     def handlers(self) -> Mapping[str, Answers]:
         """What the templates see of each handler, by its name."""
         return {handler["name"]: handler for handler in self._answers["websockets"]}
+
+    @property
+    def answers_file(self) -> str:
+        """Where the project keeps this state."""
+        return answers_file_of(self.state)
 
     def _shared(self) -> Answers:
         """Return what a file of one handler may depend on beside its handler: nothing that says what others are."""
@@ -124,9 +148,10 @@ class Rendering:
         whole: Answers = {
             **self._answers,
             "_copier_answers": self.state,
-            "_copier_conf": {"answers_file": ANSWERS_FILE},
+            "_copier_conf": {"answers_file": self.answers_file},
         }
         shared = self._shared()
+        excluded = self.template.excluded(whole)
         for source in self._sources:
             contexts: Iterable[tuple[Answers, str | None]] = ((whole, None),)
             if source.loop:
@@ -135,7 +160,8 @@ class Rendering:
                 contexts = (({**shared, variable: handler}, handler["name"]) for handler in handlers)
             for context, owner in contexts:
                 path = self.template.evaluate(source.path.removesuffix(SUFFIX), context)
-                if all(path.split("/")):  # a name that comes out empty is that of a file which this project lacks
+                # A name that comes out empty is that of a file which this project lacks.
+                if all(path.split("/")) and excluded.isdisjoint((path, *_folders_of(path))):
                     yield source, context, owner, path
 
     def places(self) -> set[str]:
@@ -146,7 +172,7 @@ class Rendering:
         """Return the project's files, but for those of the handlers named in `without`."""
         return {
             path: Rendered(partial(self._content, source, context), source.name, owner, source.executable)
-            for source, context, owner, path in self._places(without)
+            for source, context, owner, path in sorted(self._places(without), key=lambda place: place[-1])
         }
 
     def _content(self, source: _Source, context: Answers) -> bytes:

@@ -56,6 +56,8 @@ METHODS = frozenset(dir(dict))
 EXPRESSION = "expression: "
 ENTRY_NAME = "handler_name"
 """The question whose answer an entry of `handlers` keeps as its name."""
+LAYOUT = "layout"
+"""The question whose answer follows from the command: a project of its own, or an application that exists."""
 
 
 def load_yaml(text: str | bytes) -> Any:
@@ -78,6 +80,11 @@ def _to_nice_yaml(value: Any, indent: int = 4, **options: Any) -> str:
 
 def _regex_replace(value: str, pattern: str, replacement: str) -> str:
     return re.sub(pattern, replacement, str(value))
+
+
+def _regex_search(value: str, pattern: str) -> str:
+    found = re.search(pattern, str(value))
+    return found[0] if found else ""
 
 
 class _Sandbox(jinja2.sandbox.SandboxedEnvironment):
@@ -290,6 +297,7 @@ class Template:
         # Of the filters that Copier adds, those that our templates use; all of them take long to import.
         environment.filters |= {
             "regex_replace": _regex_replace,
+            "regex_search": _regex_search,
             "to_json": self._to_json,
             "to_nice_yaml": _to_nice_yaml,
         }
@@ -300,6 +308,11 @@ class Template:
         if "{" not in source:
             return source
         return self.jinja.get_template(EXPRESSION + source).render(context)
+
+    def excluded(self, context: Mapping[str, Any]) -> frozenset[str]:
+        """Return the paths that a project with these answers has nothing at, and below."""
+        patterns = self.evaluate("\n".join(self.settings.get("_exclude", ())), context).split("\n")
+        return frozenset(pattern.removeprefix("/") for pattern in patterns if pattern)
 
     def compute(self, source: str, context: Mapping[str, Any]) -> Any:
         """Return what the YAML says that a Jinja expression gives."""
@@ -368,7 +381,8 @@ class Template:
 
     def about(self, context: Answers) -> Answers:
         """Return what a state keeps of the answers about the project: those to questions that are not left out."""
-        return {name: context[name] for name in self.names("project") if Question(self, name, context).asked}
+        names = [name for name in (LAYOUT, *self.names("project")) if name in self.questions]
+        return {name: context[name] for name in names if Question(self, name, context).asked}
 
     def entry(self, context: Answers) -> Answers:
         """Return what `handlers` keeps of the answers about one handler."""

@@ -10,7 +10,7 @@ import uvicorn
 from litestar import Litestar, get
 
 app: Litestar = importlib.import_module("desk.app").app
-channels = app.plugins.get(importlib.import_module("desk.channels").Channels)
+channels = app.plugins.get(importlib.import_module("desk.ws").WebsocketPlugin).channels
 
 
 @get("/counts")

@@ -197,9 +197,10 @@ class Watch:
 
 
 app: Litestar = importlib.import_module(f"{PACKAGE}.app").app
-settings: Any = app.state["settings"]
-channels: Any = app.plugins.get(importlib.import_module(f"{PACKAGE}.channels").Channels)
-publish_error: Any = importlib.import_module(f"{PACKAGE}.channels").PublishError
+plugin: Any = app.plugins.get(importlib.import_module(f"{PACKAGE}.ws").WebsocketPlugin)
+settings: Any = plugin.settings
+channels: Any = plugin.channels
+publish_error: Any = importlib.import_module(f"{PACKAGE}.ws.channels").PublishError
 socket_class: Any = importlib.import_module(f"{PACKAGE}.ws.socket").ClientSocket
 protocol_class: Any = importlib.import_module(f"{PACKAGE}.server").ClientProtocol
 watches = {
@@ -240,8 +241,8 @@ async def put_demand(name: FromQuery[str], limits: FromQuery[str]) -> None:
     """Demand something of all connections from now on."""
     global demand  # noqa: PLW0603
     demand = name
-    app.state["settings"] = replace(settings, **json.loads(limits))
-    protocol_class.send_timeout = app.state["settings"].send_timeout
+    plugin.settings = replace(settings, **json.loads(limits))
+    protocol_class.send_timeout = plugin.settings.send_timeout
     for watch in watches.values():
         watch.longest_send = 0
         watch.service.interval = NEVER if name == "silence" else INTERVAL
@@ -273,7 +274,7 @@ async def publish_for_good() -> None:
 def watch_services() -> None:
     """Put services that are watched in the place of those that the application has made when it started."""
     for name, watch in watches.items():
-        app.state[f"{name}_service"] = watch.service
+        setattr(plugin.services, name, watch.service)
 
 
 def begin_to_publish() -> None:

@@ -1,0 +1,310 @@
+"""A handler comes into an application that exists: no file of it is touched, and the handler is as in any project."""
+
+import json
+import sys
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import copier
+import pytest
+
+from conftest import Command
+from projects import FIRSTS, HANDLERS, render, run
+from trees import contents
+from ws_scaffold.project import load_state
+from ws_scaffold.render import Rendering, all_answers
+from ws_scaffold.template import Template
+
+STATE = ".copier-answers.ws.yml"
+
+
+@dataclass(frozen=True)
+class Host:
+    """An application of somebody else's."""
+
+    files: dict[str, str]
+    """What it consists of, its tests among them."""
+    found: dict[str, str]
+    """What is to be found out about it."""
+    module: str
+    """Where the line is added, instead of what, and what is added."""
+    before: str
+    after: str
+    python_path: str = "."
+    pytest: tuple[str, ...] = ()
+
+
+def host(text: str) -> str:
+    """Return a file of a host, as it stands there."""
+    return textwrap.dedent(text).lstrip()
+
+
+ROUTES = """
+    from litestar import Litestar, get
+
+
+    @get("/hello")
+    async def hello() -> str:
+        return "hello"
+    """
+OWN_TEST = """
+    from litestar.testing import TestClient
+
+    from {module} import {name}
+
+
+    def test_hello() -> None:
+        with TestClient({made}) as client:
+            assert client.get("/hello").text == "hello"
+    """
+
+HOSTS = {
+    "flat": Host(
+        {
+            "app.py": host(ROUTES) + "\n\napp = Litestar([hello])\n",
+            "requirements.txt": "litestar\n",
+            "tests/test_hello.py": host(OWN_TEST.format(module="app", name="app", made="app")),
+        },
+        {"ws_path": "ws", "ws_import": "ws", "tests_path": "tests/ws", "application": "app:app"},
+        "app.py",
+        "Litestar([hello])",
+        'Litestar([hello], plugins=[__import__("ws").WebsocketPlugin()])',
+    ),
+    "a factory in src that needs an argument": Host(
+        {
+            "pyproject.toml": host(
+                """
+                [project]
+                name = "acme"
+                version = "1"
+                dependencies = ["litestar>=2.25"]
+
+                [tool.pytest.ini_options]
+                pythonpath = ["src"]
+                """
+            ),
+            "src/acme/__init__.py": "",
+            "src/acme/main.py": host(ROUTES)
+            + "\n\ndef create_app(name: str) -> Litestar:\n    print(name)\n    return Litestar([hello])\n",
+            "tests/__init__.py": "",
+            "tests/test_hello.py": host(
+                OWN_TEST.format(module="acme.main", name="create_app", made='create_app("acme")')
+            ),
+        },
+        {"ws_path": "src/acme/ws", "ws_import": "acme.ws", "tests_path": "tests/ws", "application": ""},
+        "src/acme/main.py",
+        "Litestar([hello])",
+        'Litestar([hello], plugins=[__import__("acme.ws").ws.WebsocketPlugin()])',
+        "src",
+        ("--import-mode=importlib",),
+    ),
+    "everything is taken": Host(
+        {
+            "pyproject.toml": '[project]\nname = "desk"\nversion = "1"\ndependencies = ["litestar>=2.25"]\n',
+            "app/__init__.py": "",
+            "app/server.py": host(
+                """
+                from typing import Any
+
+                from litestar import Litestar, WebSocket, get, websocket
+                from litestar.channels import ChannelsPlugin
+                from litestar.channels.backends.memory import MemoryChannelsBackend
+                from litestar.connection import ASGIConnection
+                from litestar.datastructures import State
+                from litestar.di import NamedDependency
+                from litestar.handlers import BaseRouteHandler
+                from litestar.params import FromQuery
+
+                guarded = []
+
+
+                class OwnSocket(WebSocket[Any, Any, Any]):
+                    pass
+
+
+                async def note(connection: ASGIConnection, _: BaseRouteHandler) -> None:
+                    guarded.append(connection.scope["path"])
+
+
+                @get("/channels")
+                async def its_channels(channels: NamedDependency[Any]) -> str:
+                    return type(channels).__name__
+
+
+                @websocket("/ws")
+                async def own(socket: WebSocket[Any, Any, Any]) -> None:
+                    await socket.accept()
+                    length = len(await socket.receive_text())
+                    await socket.send_json([type(socket).__name__, socket.app.state["settings"], length])
+                    await socket.close()
+
+
+                @websocket("/broken")
+                async def broken(socket: WebSocket[Any, Any, Any]) -> None:
+                    raise RuntimeError("of its own")
+
+
+                def create_app() -> Litestar:
+                    return Litestar(
+                        [its_channels, own, broken],
+                        websocket_class=OwnSocket,
+                        guards=[note],
+                        state=State({"settings": "its own", "handlers": "its own"}),
+                        plugins=[
+                            ChannelsPlugin(MemoryChannelsBackend(), channels=["news"]),
+                        ],
+                    )
+                """
+            ),
+            "tests/test_desk.py": host(
+                """
+                import pytest
+                from litestar.exceptions import WebSocketDisconnect
+                from litestar.testing import TestClient
+
+                from app.server import create_app, guarded
+
+
+                def test_all_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
+                    with TestClient(create_app()) as client:
+                        assert client.get("/channels").text == "ChannelsPlugin"
+                        with client.websocket_connect("/ws") as socket:
+                            socket.send_text("x" * 100_000)
+                            assert socket.receive_json() == ["OwnSocket", "its own", 100_000]
+                        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/broken") as socket:
+                            socket.receive_text()
+                        assert client.get("/schema/openapi.json").status_code == 200
+                    assert guarded[-3:] == ["/ws", "/broken", "/schema/openapi.json"]
+                    assert not caplog.records
+                """
+            ),
+        },
+        {"ws_path": "app/ws", "ws_import": "app.ws", "ws_route": "/live", "application": "app.server:create_app()"},
+        "app/server.py",
+        "        plugins=[\n",
+        '        plugins=[\n            __import__("app.ws").ws.WebsocketPlugin(),\n',
+    ),
+}
+
+each_host = pytest.mark.parametrize("kind", HOSTS)
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> Path:
+    """Return a host, which is the current folder."""
+    for path, text in HOSTS[kind].files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def own_files(folder: Path, kind: str) -> dict[str, bytes]:
+    """Return the files that a host came with, as they are now."""
+    return {path: content for path, content in contents(folder).items() if path in HOSTS[kind].files}
+
+
+def run_tests(folder: Path, kind: str, *arguments: str) -> str:
+    """Run tests of a host, as it would run them, and return what pytest says."""
+    options = ("-W", "error", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *HOSTS[kind].pytest, *arguments)
+    place = {"PYTHONPATH": HOSTS[kind].python_path}
+    done = run(sys.executable, *options, cwd=folder, timeout=300, env=place)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def switch_on(folder: Path, kind: str) -> None:
+    """Add the line that the command asks for."""
+    it = HOSTS[kind]
+    module = folder / it.module
+    assert it.before in module.read_text()
+    module.write_text(module.read_text().replace(it.before, it.after))
+
+
+@each_host
+def test_handler_comes_into_an_application_and_goes_again(command: Command, made: Path, kind: str) -> None:
+    before = contents(made)
+    code, out, err = command("new", "handler", "chat", "--interface", "listener")
+    assert (code, err) == (0, "")
+    assert {path: it for path, it in contents(made).items() if path in before} == before
+    it = HOSTS[kind]
+    state = load_state(made)
+    assert {name: state[name] for name in it.found} == it.found
+    number = next(number for number, line in enumerate(it.files[it.module].splitlines(), 1) if "Litestar(" in line)
+    assert f"note: the application is in {it.module}:{number}\n" in out
+    assert f"    from {state['ws_import']} import WebsocketPlugin\nnext: pytest {state['tests_path']}\n" in out
+    assert command("new", "handler", "chat", "--interface", "listener")[1].startswith("already up to date\n")
+    assert command("rename", "handler", "chat", "talk")[0] == 0
+    assert command("new", "handler", "feed", "--interface", "stream", "--events", "channel")[0] == 0
+    assert [entry["name"] for entry in json.loads(command("list", "--json")[1])["handlers"]] == ["feed", "talk"]
+    assert command("remove", "handler", "talk")[0] == command("remove", "handler", "feed")[0] == 0
+    assert contents(made) == before
+
+
+@each_host
+def test_edited_file_stays_when_the_last_handler_goes(command: Command, made: Path, kind: str) -> None:
+    del kind
+    command("new", "handler", "chat", "--interface", "listener")
+    (service,) = made.rglob("chat/service.py")
+    service.write_text(f"{service.read_text()}\n# mine\n")
+    code, out, _ = command("remove", "handler", "chat")
+    assert (code, service.read_text().endswith("\n# mine\n")) == (0, True)
+    assert f"keep      {service.relative_to(made)} (it holds edits: --force deletes it, too)" in out.splitlines()
+
+
+@pytest.mark.slow
+@each_host
+def test_all_interfaces_pass_their_tests_and_the_host_passes_its_own(command: Command, made: Path, kind: str) -> None:
+    run_tests(made, kind, "tests")
+    for handler in FIRSTS:
+        flags = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
+        assert command("new", "handler", handler["name"], *flags)[0] == 0
+    tests = load_state(made)["tests_path"]
+    out = run_tests(made, kind, tests)
+    assert ("add WebsocketPlugin() to the plugins of" in out) == bool(HOSTS[kind].found["application"])
+    switch_on(made, kind)
+    out = run_tests(made, kind)
+    assert "add WebsocketPlugin()" not in out
+    for options in (("--import-mode=importlib",), ("-p", "no:anyio")):
+        run_tests(made, kind, *options)
+
+
+@pytest.mark.slow
+@each_host
+def test_what_is_written_is_what_copier_writes(
+    command: Command, plain_template: Path, made: Path, tmp_path_factory: pytest.TempPathFactory, kind: str
+) -> None:
+    theirs = own_files(made, kind)
+    for handler in FIRSTS:
+        flags = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
+        assert command("new", "handler", handler["name"], *flags)[0] == 0
+    target = tmp_path_factory.mktemp("copied")
+    answers = {**all_answers(load_state(made)), "project_name": load_state(made)["project_name"]}
+    copier.run_copy(str(plain_template), target, data=answers, defaults=True, quiet=True)
+    written = {path: content for path, content in contents(made).items() if path not in theirs and path != STATE}
+    assert written == {path: content for path, content in contents(target).items() if path != STATE}
+
+
+def test_every_handler_is_rendered_in_a_host_as_copier_does(plain_template: Path, tmp_path: Path) -> None:
+    answers = {"layout": "host", "ws_path": "app/ws", "imports": "absolute", "asyncapi": "yes", "handlers": HANDLERS}
+    project = render(plain_template, tmp_path / "host", answers)
+    files = Rendering(Template(plain_template), load_state(project)).render()
+    assert {path: file.content for path, file in files.items()} == contents(project)
+
+
+def test_litestar_that_is_too_old_is_said_before_anything_is_written(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text("from litestar import Litestar\n\napp = Litestar()\n")
+    (tmp_path / "requirements.txt").write_text("litestar==2.16.0\n")
+    monkeypatch.chdir(tmp_path)
+    before = contents(tmp_path)
+    code, out, err = command("new", "handler", "chat")
+    assert (code, out, contents(tmp_path) == before) == (1, "", True)
+    assert "and a handler needs 2.23 or newer; nothing was written.\n" in err
+
+
+def test_folder_without_an_application_is_told_how_to_make_a_project(command: Command) -> None:
+    error = "There is no generated project here or above.\n  try: ws-scaffold new project DIR makes one\n"
+    assert command("new", "handler", "chat") == (1, "", f"ws-scaffold: {error}")
