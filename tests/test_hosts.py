@@ -293,6 +293,45 @@ def test_every_handler_is_rendered_in_a_host_as_copier_does(plain_template: Path
     assert {path: file.content for path, file in files.items()} == contents(project)
 
 
+@pytest.mark.parametrize("kind", ["everything is taken"])
+def test_list_says_whether_the_handlers_are_switched_on_and_where(command: Command, made: Path, kind: str) -> None:
+    command("new", "handler", "chat", "--interface", "listener")
+    path = HOSTS[kind].found["ws_route"] + "/chat"
+    out = command("list")[1]
+    assert out.startswith(f"chat  {path}  listener, ")
+    assert out.endswith("\nnot switched on: no WebsocketPlugin() in the application\n")
+    listed = json.loads(command("list", "--json")[1])
+    assert (listed["switched_on"], listed["handlers"][0]["path"]) == ("", path)
+    module = made / HOSTS[kind].module
+    text = module.read_text().replace(
+        "from typing import Any\n", "from typing import Any\n\nfrom app.ws import WebsocketPlugin\n"
+    )
+    module.write_text(text.replace(HOSTS[kind].before, f"{HOSTS[kind].before}            WebsocketPlugin(),\n"))
+    line = module.read_text().splitlines().index("            WebsocketPlugin(),") + 1
+    assert command("list")[1].endswith(f"\nswitched on in {HOSTS[kind].module}:{line}\n")
+
+
+@pytest.mark.parametrize("kind", ["flat"])
+def test_answers_of_another_template_are_left_alone(command: Command, made: Path, kind: str) -> None:
+    del kind
+    theirs = made / ".copier-answers.yml"
+    theirs.write_text("_commit: v1\n_src_path: gh:somebody/else\nname: host\n")
+    before = theirs.read_bytes()
+    assert command("list")[0] == 1
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    assert command("new", "handler", "feed", "--interface", "stream")[0] == 0
+    assert theirs.read_bytes() == before
+    assert [entry["name"] for entry in load_state(made)["handlers"]] == ["chat", "feed"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["everything is taken"])
+def test_document_says_where_the_handlers_are_served(command: Command, made: Path, kind: str) -> None:
+    command("new", "handler", "chat", "--interface", "listener")
+    assert command("change", "project", "--asyncapi", "yes")[0] == 0
+    run_tests(made, kind, load_state(made)["tests_path"])
+
+
 def test_litestar_that_is_too_old_is_said_before_anything_is_written(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

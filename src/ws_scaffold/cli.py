@@ -17,7 +17,7 @@ from ws_scaffold.merge import plan, unresolved
 from ws_scaffold.operations import Change
 from ws_scaffold.paths import own_template
 from ws_scaffold.plan import Plan, Step
-from ws_scaffold.project import check_state, find_root, load_state, locked, template_of
+from ws_scaffold.project import check_state, find_root, is_of_another_template, load_state, locked, template_of
 from ws_scaffold.render import ANSWERS_FILE, Rendering
 from ws_scaffold.report import (
     Check,
@@ -31,7 +31,7 @@ from ws_scaffold.report import (
     prepare_streams,
     show,
 )
-from ws_scaffold.template import Answers, Template
+from ws_scaffold.template import LAYOUT, Answers, Template
 from ws_scaffold.tree import Tree
 
 
@@ -118,18 +118,24 @@ def _root(options: argparse.Namespace) -> Path:
         ScaffoldError: there is none; nor, where a handler is to be added, an application that it can be added to.
     """
     _resolved(options.folder)
+    begins = (options.command, options.noun) == ("new", "handler")
+    root, error = None, None
     try:
-        return find_root(options.folder)
-    except ScaffoldError as error:
-        if error.code is not Code.NO_PROJECT or (options.command, options.noun) != ("new", "handler"):
+        root = find_root(options.folder)
+    except ScaffoldError as no_project:
+        if not begins or no_project.code is not Code.NO_PROJECT:
             raise
-        from ws_scaffold.host import find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
+        error = no_project
+    if root and not (begins and is_of_another_template(root)):
+        return root
+    from ws_scaffold.host import find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
 
-        hosts = find_hosts(options.folder)
-        if not hosts:
-            raise
+    if hosts := find_hosts(options.folder):
         options.host = hosts[0]
         return hosts[0].root
+    if error:
+        raise error
+    return find_root(options.folder)
 
 
 def _start(options: argparse.Namespace) -> list[str]:
@@ -214,7 +220,17 @@ def _abort(options: argparse.Namespace) -> Outcome:
 
 def _list(options: argparse.Namespace) -> Listing:
     root = _root(options)
-    return Listing(root, _open(root, options.own), _start(options))
+    project = _open(root, options.own)
+    return Listing(root, project, _start(options), _switched_on(root, project))
+
+
+def _switched_on(root: Path, project: Rendering) -> str | None:
+    if project.about.get(LAYOUT) != "host":
+        return None
+    from ws_scaffold.host import plugin_is_added  # noqa: PLC0415 - it takes time to import, and few need it
+
+    place = plugin_is_added(root, project.about["ws_import"])
+    return f"{place.path}:{place.line}" if place else ""
 
 
 def _guide(options: argparse.Namespace) -> Recommendation:

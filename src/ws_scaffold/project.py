@@ -98,6 +98,15 @@ def load_state(root: Path) -> State:
     return state
 
 
+def is_of_another_template(root: Path) -> bool:
+    """Whether the answers in a folder are those of a template that has nothing to do with ours."""
+    try:
+        answers = load_yaml((root / answers_file_in(root)).read_bytes()[:LARGEST])
+    except (OSError, yaml.YAMLError):
+        return False
+    return isinstance(answers, dict) and "_src_path" in answers and "handlers" not in answers
+
+
 def check_state(state: State, template: Template) -> None:
     """Check a state against the questions of its version of the template.
 

@@ -119,6 +119,12 @@ class Rendering:
         return list(_sources(self.template))
 
     @property
+    def route(self) -> str:
+        """The path below which the handlers are served; it has not always been a question."""
+        route: str = self._answers.get("ws_route", "/ws")
+        return route
+
+    @property
     def handlers(self) -> Mapping[str, Answers]:
         """What the templates see of each handler, by its name."""
         return {handler["name"]: handler for handler in self._answers["websockets"]}

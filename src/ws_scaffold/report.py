@@ -277,18 +277,23 @@ class Listing:
     project: Rendering
     start: list[str]
     """How a command for this project begins."""
+    switched_on: str | None
+    """Where an application that exists switches the handlers on; nothing if nowhere, None in a project of its own."""
     exit_code: int = DONE
 
     def lines(self) -> Iterator[str]:
-        """Yield two lines a handler."""
+        """Yield two lines a handler, and in an application that exists, whether they are switched on."""
         handlers = self.project.handlers.values()
         width = max((len(it["name"]) for it in handlers), default=0)
         for it in handlers:
             about = f"{it['interface']}, {it['message']}, for {it['who']}"
-            yield _plain(f"{it['name']:{width}}  /ws{it['path']}  {about}")
+            yield _plain(f"{it['name']:{width}}  {self.project.route}{it['path']}  {about}")
             yield _plain(f"{'':{width}}  {it['reason']}")
         if not handlers:
             yield "no handlers; ws-scaffold new handler NAME adds one"
+        if self.switched_on is not None:
+            place = f"switched on in {self.switched_on}"
+            yield _plain(place if self.switched_on else "not switched on: no WebsocketPlugin() in the application")
 
     def document(self) -> Answers:
         """Return what is needed to show each handler, and to make it once more."""
@@ -302,7 +307,7 @@ class Listing:
             answers = template.implied(it["state"])
             return {
                 "name": it["name"],
-                "path": f"/ws{it['path']}",
+                "path": f"{self.project.route}{it['path']}",
                 **{name: answers.get(name) for name in questions},
                 "litestar": it["litestar"],
                 "reason": it["reason"],
@@ -315,6 +320,7 @@ class Listing:
             "source": state["_src_path"],
             "version": state.get("_commit"),
             "answers": self.project.about,
+            "switched_on": self.switched_on,
             "handlers": [shown(it) for it in self.project.handlers.values()],
         }
 
