@@ -393,8 +393,8 @@ MUTANTS = (
     Mutant(
         "failure told to nobody",
         PLUGIN,
-        r"app_config\.after_exception \+= ",
-        "app_config.after_exception = ",
+        r"config\.after_exception \+= ",
+        "config.after_exception = ",
         everywhere=False,
     ),
     Mutant(
