@@ -104,7 +104,9 @@ def is_of_another_template(root: Path) -> bool:
         answers = load_yaml((root / answers_file_in(root)).read_bytes()[:LARGEST])
     except (OSError, yaml.YAMLError):
         return False
-    return isinstance(answers, dict) and "_src_path" in answers and "handlers" not in answers
+    if not isinstance(answers, dict) or "handlers" in answers:
+        return False
+    return "ws-scaffold" not in str(answers.get("_src_path", "ws-scaffold"))  # else it is ours, and damaged
 
 
 def check_state(state: State, template: Template) -> None:
