@@ -1,10 +1,12 @@
 """A handler comes into an application that exists: no file of it is touched, and the handler is as in any project."""
 
+import itertools
 import json
 import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import copier
 import pytest
@@ -15,6 +17,7 @@ from trees import contents
 from ws_scaffold.project import load_state
 from ws_scaffold.render import Rendering, all_answers
 from ws_scaffold.template import Template
+from ws_scaffold.tree import Tree
 
 STATE = ".copier-answers.ws.yml"
 
@@ -322,6 +325,28 @@ def test_answers_of_another_template_are_left_alone(command: Command, made: Path
     assert command("new", "handler", "feed", "--interface", "stream")[0] == 0
     assert theirs.read_bytes() == before
     assert [entry["name"] for entry in load_state(made)["handlers"]] == ["chat", "feed"]
+
+
+@pytest.mark.parametrize("again", ["chat", "feed"])
+@pytest.mark.parametrize("kind", ["flat"])
+def test_first_handler_that_was_interrupted_is_completed_by_the_next_run(
+    command: Command, made: Path, monkeypatch: pytest.MonkeyPatch, kind: str, again: str
+) -> None:
+    del kind
+    write, written = Tree.write, itertools.count()
+
+    def interrupt(tree: Tree, path: str, *arguments: Any, **options: Any) -> Any:
+        if next(written) == 5:
+            raise KeyboardInterrupt
+        return write(tree, path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tree, "write", interrupt)
+        assert command("new", "handler", "chat", "--interface", "listener")[0] == 1
+    assert not (made / STATE).exists()
+    assert command("new", "handler", again, "--interface", "listener")[0] == 0
+    assert [entry["name"] for entry in load_state(made)["handlers"]] == list(dict.fromkeys(["chat", again]))
+    assert command("new", "handler", again, "--interface", "listener")[1].startswith("already up to date\n")
 
 
 @pytest.mark.slow

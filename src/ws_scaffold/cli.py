@@ -18,7 +18,7 @@ from ws_scaffold.operations import Change
 from ws_scaffold.paths import own_template
 from ws_scaffold.plan import Plan, Step
 from ws_scaffold.project import check_state, find_root, is_of_another_template, load_state, locked, template_of
-from ws_scaffold.render import ANSWERS_FILE, Rendering
+from ws_scaffold.render import ANSWERS_FILE, HOST_ANSWERS_FILE, Rendering
 from ws_scaffold.report import (
     Check,
     Failure,
@@ -75,7 +75,7 @@ def _change(options: argparse.Namespace, root: Path) -> Change:
         own: Template = options.own
         folder = options.folder / options.name
         return operations.new_project(own, folder, arguments.given(options, own), arguments.ask(options))
-    if options.host:
+    if options.host and not (root / HOST_ANSWERS_FILE).is_file():  # else a run was interrupted, and is completed now
         own = options.own
         answers = arguments.given(options, own)
         return operations.in_an_application(own, options.host, options.name, answers, arguments.ask(options))
@@ -118,24 +118,21 @@ def _root(options: argparse.Namespace) -> Path:
         ScaffoldError: there is none; nor, where a handler is to be added, an application that it can be added to.
     """
     _resolved(options.folder)
-    begins = (options.command, options.noun) == ("new", "handler")
-    root, error = None, None
+    if (options.command, options.noun) != ("new", "handler"):
+        return find_root(options.folder)
     try:
         root = find_root(options.folder)
-    except ScaffoldError as no_project:
-        if not begins or no_project.code is not Code.NO_PROJECT:
+        if not is_of_another_template(root):
+            return root
+    except ScaffoldError as error:
+        if error.code not in {Code.NO_PROJECT, Code.UNFINISHED_RUN}:
             raise
-        error = no_project
-    if root and not (begins and is_of_another_template(root)):
-        return root
     from ws_scaffold.host import find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
 
-    if hosts := find_hosts(options.folder):
-        options.host = hosts[0]
-        return hosts[0].root
-    if error:
-        raise error
-    return find_root(options.folder)
+    if not (hosts := find_hosts(options.folder)):
+        return find_root(options.folder)
+    options.host = hosts[0]
+    return hosts[0].root
 
 
 def _start(options: argparse.Namespace) -> list[str]:
