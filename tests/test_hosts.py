@@ -12,8 +12,9 @@ import copier
 import pytest
 
 from conftest import Command
-from projects import FIRSTS, HANDLERS, render, run
+from projects import FIRSTS, HANDLERS, REPOSITORY, render, run
 from trees import contents
+from ws_scaffold.errors import UsageError
 from ws_scaffold.project import load_state
 from ws_scaffold.render import Rendering, all_answers
 from ws_scaffold.template import Template
@@ -367,6 +368,22 @@ def test_litestar_that_is_too_old_is_said_before_anything_is_written(
     code, out, err = command("new", "handler", "chat")
     assert (code, out, contents(tmp_path) == before) == (1, "", True)
     assert "and a handler needs 2.23 or newer; nothing was written.\n" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("ws_path", it) for it in ("../ws", "/ws", ".git/ws", "app//ws", "app/Ws", "app/ws\n", "")),
+        *(("ws_import", it) for it in ("app.other", "app..ws", "app.ws\n", "1.ws")),
+        *(("tests_path", it) for it in ("../tests", "app/ws/tests", ".git", "tests\n")),
+        *(("ws_route", it) for it in ("ws", "/ws/", "/w s", "/ws/{name:str}", "/ws\n")),
+        *(("application", it) for it in ("app", "app:create_app(1)", 'app:app" + "', "app:app\n")),
+    ],
+)
+def test_answer_about_an_application_that_cannot_be_is_refused(name: str, value: str) -> None:
+    given = {"layout": "host", "ws_path": "app/ws", "package_name": "app", name: value}
+    with pytest.raises(UsageError, match=" cannot be "):
+        Template(REPOSITORY).resolve(given)
 
 
 def test_folder_without_an_application_is_told_how_to_make_a_project(command: Command) -> None:
