@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-from mutants import FIRST, IMPORTS, MUTANTS, Mutant
+from mutants import FIRST, IMPORTS, MUTANTS, OWN, Mutant
 from projects import (
     HANDLERS,
     PYTHONS,
@@ -34,6 +34,8 @@ TIMEOUT = 60.0
 """Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
 ABOUT_NO_HANDLER = ("tests/test_main.py", "tests/test_server.py", "tests/ws/test_ws_settings.py")
 """Tests that are the same whatever the handler is: test_projects.py has passed them."""
+HASTE = ("-o", "faulthandler_timeout=3")
+"""Ends a test in which a mutant blocks the event loop, sooner than the project's own limit does."""
 LANES = 2
 """Runs at a time, for each worker: they wait more than they compute."""
 
@@ -127,10 +129,10 @@ class Laboratory:
             mutant.apply(project, handler)
             path = project / mutant.file.format(name=handler["name"])
             path.write_text(re.sub(r"(?m)^(?=(from|import) )", IMPORTS, path.read_text(), count=1))
-            first = FIRST.get(mutant.file, f"tests/ws/test_ws_{handler['name']}.py")
-            first = first if (project / first).is_file() else "tests"
-            for chosen in dict.fromkeys((first, "tests")):  # most are noticed without a look at the others
-                done = run_own_tests(self._python, project, "-x", chosen, timeout=TIMEOUT)
+            first = (FIRST.get(mutant.name) or FIRST.get(mutant.file) or OWN).format(name=handler["name"])
+            chosen = [first] if (project / first).is_file() else []
+            for tests in (*chosen, "tests/ws", "tests"):  # most are noticed without a look at the others
+                done = run_own_tests(self._python, project, *HASTE, "-x", tests, timeout=TIMEOUT)
                 if done.returncode == 1:  # a file that cannot be collected is a failure only among others
                     break
         if done.returncode in {0, 1}:

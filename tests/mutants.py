@@ -25,22 +25,62 @@ SERVER = "src/demo/server.py"
 SETTINGS = "src/demo/ws/settings.py"
 MAIN = "src/demo/__main__.py"
 
+OWN = "tests/ws/test_ws_{name}.py"
+_ASYNCAPI = "tests/ws/test_ws_asyncapi.py"
+_GUARDS = "tests/ws/test_ws_guards.py"
+_HANDSHAKE = "tests/ws/test_ws_handshake.py"
+_LIMITS = "tests/ws/test_ws_limits.py"
+_SERVICES = "tests/ws/test_ws_services.py"
+_SOCKET = "tests/ws/test_ws_socket.py"
 FIRST = {
-    DOCUMENT: "tests/ws/test_ws_asyncapi.py",
-    DOCUMENTED: "tests/ws/test_ws_asyncapi.py",
+    DOCUMENT: _ASYNCAPI,
+    DOCUMENTED: _ASYNCAPI,
     APP: "tests/test_app.py",
     SERVER: "tests/test_server.py",
     BROKER: "tests/ws/test_ws_broker.py",
     SETTINGS: "tests/ws/test_ws_settings.py",
     MAIN: "tests/test_main.py",
-    GUARDS: "tests/ws/test_ws_guards.py",
-    HANDSHAKE: "tests/ws/test_ws_handshake.py",
-    LIMITS: "tests/ws/test_ws_limits.py",
-    SOCKET: "tests/ws/test_ws_socket.py",
-    PLUGIN: "tests/ws/test_ws_services.py",
-    DEPENDENCIES: "tests/ws/test_ws_services.py",
+    GUARDS: _GUARDS,
+    HANDSHAKE: _HANDSHAKE,
+    LIMITS: _LIMITS,
+    SOCKET: _SOCKET,
+    PLUGIN: _SERVICES,
+    DEPENDENCIES: _SERVICES,
+    "released twice": _LIMITS,
+    "await in the release unshielded": _SERVICES,
+    "message in hand cut short": _LIMITS,
+    "unsubscribes unshielded": _SERVICES,
+    "websocket class forgotten": OWN,
+    "nothing is looked after": OWN,
+    "any failure of a send taken for a client that left": _SOCKET,
+    "a client that left before it was accepted is an error": _SOCKET,
+    "a connection that is gone looked at": _SOCKET,
+    "context kept by a timer": _SOCKET,
+    "failure waits for a client that does not read": _LIMITS,
+    "application left changed by the plugin": _SERVICES,
+    "handler not described": _ASYNCAPI,
+    "production not the default": _ASYNCAPI,
+    "size of a message not limited": _LIMITS,
+    "largest message refused": _LIMITS,
+    "guard skipped": _GUARDS,
+    "subprotocol not chosen": _GUARDS,
+    "origin ignored": _HANDSHAKE,
+    "refusal not logged": _HANDSHAKE,
+    "pages cannot ask why": _GUARDS,
+    "start without a token not warned of": _GUARDS,
+    "failure not logged": OWN,
+    "failure logged twice": "tests/test_app.py",
+    "refusals logged as failures by the plugin": _GUARDS,
+    **dict.fromkeys(
+        (
+            *("backlog unbounded in bytes", "bytes never given back", "large event dropped", "subscribers get no turn"),
+            *("subscribers get no turn for large events", "events go on without a subscription"),
+            *("past kept for nobody", "past unbounded in bytes"),
+        ),
+        "tests/ws/test_ws_channels.py",
+    ),
 }
-"""The tests that had better come first, because of what is broken; else those of the handler."""
+"""The tests that had better come first, by the name of a mutant or the file that it breaks; else the handler's own."""
 
 AS_EVENTS = r"aclosing\((connection\.events\(\))\)"
 DETACHED = "__import__('asyncio').ensure_future(forward())"
