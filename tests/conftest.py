@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
+from haste import hurry_copier, keep_files_in_memory
 from projects import HANDLERS, PYTHONS, build_environment, copy_of_the_working_tree, find_python, render
 from ws_scaffold.cli import main
 
@@ -27,6 +28,7 @@ MEGABYTES = 1000
 # Compiled modules make every program that the tests start faster, whatever it is like where the tests are started.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+keep_files_in_memory()
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
@@ -57,12 +59,13 @@ def _memory() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests out of the user's folders, git on this machine, and nobody waiting for the disk."""
+    """Keep the tests out of the user's folders, git on this machine, and nobody waiting for what is known already."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         patch.setenv("GIT_ALLOW_PROTOCOL", "file")
         patch.setattr("os.fsync", lambda _: None)  # here the power does not fail, and thousands of runs would wait
+        hurry_copier(patch)
         yield
 
 
