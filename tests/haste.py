@@ -3,6 +3,7 @@
 import os
 import pickle
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def keep_files_in_memory() -> None:
     executable = not os.statvfs(IN_MEMORY).f_flag & os.ST_NOEXEC
     if executable and min(shutil.disk_usage(IN_MEMORY).free, _free_memory() // 2) > ROOM:
         os.environ["TMPDIR"] = str(IN_MEMORY)
+        tempfile.tempdir = None  # which is looked up once, and has been
 
 
 def _free_memory() -> int:
