@@ -10,7 +10,7 @@ from projects import FIRSTS, FORMS, HANDLERS, PYTHONS, UV, Handler, render, run,
 pytestmark = pytest.mark.slow
 
 ALL_NAMES = {handler["name"] for handler in HANDLERS}
-REPEATED = {"guards", "handshake", "limits"}
+REPEATED = {"guards", "handshake", "limits", "services"}
 """Tests of a project that are repeated for each of its handlers."""
 
 

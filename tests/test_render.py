@@ -129,7 +129,7 @@ def test_backend_of_the_channels_adds_its_files(template: Path, tmp_path: Path, 
     assert set(contents(project)) - set(without) == {path.format(package="without") for path in added}
     assert_formatted(project)
     for checker in (
-        ("mypy", "--no-incremental", "--no-error-summary"),
+        ("mypy", "--no-error-summary"),
         ("basedpyright", "--pythonpath", sys.executable),
     ):
         done = run(sys.executable, "-m", *checker, cwd=project, timeout=300)
@@ -158,7 +158,7 @@ def test_handlers_are_listed_as_an_import_sorter_lists_them(template: Path, tmp_
 def test_all_handlers_together_are_formatted_and_typed(everything: Path) -> None:
     assert_formatted(everything)
     for checker in (
-        ("mypy", "--no-incremental", "--no-error-summary"),
+        ("mypy", "--no-error-summary"),
         ("basedpyright", "--pythonpath", sys.executable),
     ):
         done = run(sys.executable, "-m", *checker, cwd=everything, timeout=300)
