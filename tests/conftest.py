@@ -21,6 +21,11 @@ Command = Callable[..., tuple[int, str, str]]
 
 SPREAD = {"test_judge.py", "test_mutants.py", "test_never_lost.py", "test_projects.py", "test_render.py"}
 """The files whose tests share nothing that takes long to make, and may run in different workers."""
+LONG = (
+    *("test_brokers.py", "test_servers.py", "test_killed.py", "test_hosts.py", "test_projects.py", "test_update.py"),
+    *("test_benchmarks.py", "test_from_v0_1.py", "test_never_lost.py", "test_taken_names.py", "test_lowest.py"),
+)
+"""The files that take longest, a minute or so each: else one worker would go on when the others have nothing to do."""
 
 MEGABYTES = 1000
 """What a process that runs tests may take, at most."""
@@ -32,7 +37,7 @@ keep_files_in_memory()
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """What goes to one worker as a whole: a file, or a test of those that are spread; longest files first."""
+    """What goes to one worker as a whole: a file, or a test of those that are spread."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -41,8 +46,19 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Share out the tests to the workers."""
+    """Share out the tests to the workers, in the order in which they were collected."""
+    config.option.loadscope_reorder = False
     return _Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the files that take long come first, and those last of which each worker takes a little at a time."""
+
+    def rank(item: pytest.Item) -> int:
+        name = item.path.name
+        return LONG.index(name) if name in LONG else len(LONG) + (name in SPREAD)
+
+    items.sort(key=rank)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,7 +12,8 @@ import copier
 import pytest
 
 from conftest import Command
-from projects import FIRSTS, HANDLERS, REPOSITORY, render, run
+from forks import run_pytest
+from projects import FIRSTS, HANDLERS, REPOSITORY, render
 from trees import contents
 from ws_scaffold.errors import UsageError
 from ws_scaffold.project import load_state
@@ -211,9 +212,9 @@ def own_files(folder: Path, kind: str) -> dict[str, bytes]:
 
 def run_tests(folder: Path, kind: str, *arguments: str) -> str:
     """Run tests of a host, as it would run them, and return what pytest says."""
-    options = ("-W", "error", "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *HOSTS[kind].pytest, *arguments)
+    options = ("-q", "-rs", "-p", "no:cacheprovider", *HOSTS[kind].pytest, *arguments)
     place = {"PYTHONPATH": HOSTS[kind].python_path}
-    done = run(sys.executable, *options, cwd=folder, timeout=300, env=place)
+    done = run_pytest(Path(sys.executable), folder, *options, timeout=300, env=place)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -270,8 +271,7 @@ def test_all_interfaces_pass_their_tests_and_the_host_passes_its_own(command: Co
     switch_on(made, kind)
     out = run_tests(made, kind)
     assert "add WebsocketPlugin()" not in out
-    for options in (("--import-mode=importlib",), ("-p", "no:anyio")):
-        run_tests(made, kind, *options)
+    run_tests(made, kind, "--import-mode=importlib", "-p", "no:anyio")
 
 
 @pytest.mark.slow

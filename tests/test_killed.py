@@ -1,5 +1,7 @@
 """A run may be killed at any moment: no file is half-written, and the next run completes it."""
 
+import functools
+import gc
 import itertools
 import os
 import re
@@ -15,8 +17,10 @@ import pytest
 
 from projects import commit, copy_of_the_working_tree, run
 from trees import Tree, command, tree
+from ws_scaffold.arguments import parser_of
 from ws_scaffold.journal import interrupted
 from ws_scaffold.project import load_state
+from ws_scaffold.template import Template
 from ws_scaffold.tree import Tree as Files
 
 WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink"})
@@ -25,6 +29,17 @@ WRITES = frozenset({"open", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "o
 HANDLER = "src/desk/ws/chat/handler.py"
 SERVICE = "src/desk/ws/chat/service.py"
 OURS, SINCE = "# ours\n", "# since\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _templates() -> Iterator[None]:
+    """Have templates read once: a process that is forked need not read them."""
+    read = functools.cache(Template)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("cli", "operations"):
+            patch.setattr(f"ws_scaffold.{module}.Template", read)
+        patch.setattr("ws_scaffold.arguments.parser_of", functools.cache(parser_of))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +106,7 @@ def start(folder: Path, arguments: tuple[str, ...], hook: Assassin | None = None
     process = os.fork()
     if process == 0:
         code = os.EX_SOFTWARE
+        gc.disable()  # it would touch all memory, which then is copied
         try:
             if hook:
                 sys.addaudithook(hook)
