@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ws_scaffold.host import Host, Location, find_hosts, line_to_add, plugin_is_added
+from ws_scaffold.host_config import Settings
 from ws_scaffold.host_source import Kind
 
 APP = "from litestar import Litestar\n\n\napp = Litestar([])\n"
@@ -118,7 +119,7 @@ def test_a_pyproject_that_only_sets_up_tools_is_no_project(make: Make) -> None:
         "back/app.py": APP,
     }
     host = only(make(files))
-    assert (host.root.name, host.application.module, host.line_length) == ("back", "app.py", None)
+    assert (host.root.name, host.application.module) == ("back", "app.py")
 
 
 def test_several_packages_below_src_are_each_imported_by_their_name(make: Make) -> None:
@@ -346,31 +347,47 @@ def test_imports_are_relative_unless_ruff_is_told_otherwise(make: Make, ruff: st
     tables = ruff.replace("[lint", "[tool.ruff.lint")
     inside = "[tool.ruff]\nline-length = 99\n" + tables
     host = only(make({"app.py": APP, "pyproject.toml": PROJECT + inside}))
-    assert (host.relative_imports, host.line_length, host.uses_ruff) == (allowed, 99, True)
+    assert host.relative_imports == allowed
     host = only(make({"pyproject.toml": PROJECT, "ruff.toml": "line-length = 77\n" + ruff}))
-    assert (host.relative_imports, host.line_length, host.uses_ruff) == (allowed, 77, True)
+    assert host.relative_imports == allowed
 
 
 def test_ruff_takes_the_nearest_settings_and_what_they_extend(make: Make) -> None:
     files = {".git/HEAD": "", "pyproject.toml": '[tool.ruff.lint]\nselect = ["TID"]\n', "lib/app.py": APP}
     files["lib/pyproject.toml"] = PROJECT + '[tool.ruff]\nline-length = 70\nextend = "../pyproject.toml"\n'
     host = only(make(files))
-    assert (host.relative_imports, host.line_length) == (False, 70)
+    assert not host.relative_imports
     make({"lib/pyproject.toml": PROJECT + "[tool.ruff]\nline-length = 70\n"})
     assert only(host.root).relative_imports
-
-
-def test_black_says_how_long_a_line_is_where_ruff_does_not(make: Make) -> None:
-    host = only(make({"app.py": APP, "pyproject.toml": PROJECT + "[tool.black]\nline-length = 79\n"}))
-    assert (host.line_length, host.uses_ruff) == (79, False)
 
 
 def test_a_header_is_what_nearly_every_file_begins_with(make: Make) -> None:
     files = {f"desk/a{it}.py": f"{LICENCE}\na = {it}\n" for it in range(9)} | {"desk/app.py": LICENCE + APP}
     root = make({**files, "desk/__init__.py": "", "desk/tool.py": f"#!/usr/bin/env python\n# coding: utf-8\n{LICENCE}"})
-    assert only(root).header == LICENCE.rstrip()
+    assert only(root).header == f"{LICENCE}\n"
     make({f"desk/b{it}.py": "a = 1\n" for it in range(3)})
     assert only(root).header == ""
+
+
+def test_a_header_stands_as_close_as_in_the_other_files(make: Make) -> None:
+    root = make({f"desk/a{it}.py": f"{LICENCE}a = {it}\n" for it in range(9)} | {"desk/app.py": f"{LICENCE}\n{APP}"})
+    assert only(root).header == LICENCE
+
+
+@pytest.mark.parametrize(
+    ("files", "used"),
+    [
+        ({"pyproject.toml": PROJECT + "[tool.ruff]\n"}, True),
+        ({"pyproject.toml": PROJECT, "app/ruff.toml": ""}, True),
+        ({"pyproject.toml": PROJECT + '[dependency-groups]\ndev = ["ruff>=0.12"]\n'}, True),
+        ({"pyproject.toml": PROJECT, ".pre-commit-config.yaml": "repos: [{repo: https://x/ruff-pre-commit}]"}, True),
+        ({"pyproject.toml": PROJECT + "[tool.black]\nline-length = 79\n"}, False),
+        ({"pyproject.toml": PROJECT, "other/ruff.toml": ""}, False),
+    ],
+)
+def test_ruff_is_used_where_settings_say_so(make: Make, files: dict[str, str], *, used: bool) -> None:
+    root = make({**files, "app/__init__.py": "", "app/main.py": APP})
+    assert Settings(root=root).uses_ruff(root / "app/ws") == used
 
 
 def test_two_files_and_a_word_to_a_linter_make_no_header(make: Make) -> None:

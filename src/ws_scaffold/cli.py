@@ -180,14 +180,14 @@ def _planned(tree: Tree, change: Change, options: argparse.Namespace) -> Plan:
                 paths=error.paths,
             ) from None
         raise
-    return dataclasses.replace(planned, notes=(change.note, *planned.notes)) if change.note else planned
+    return dataclasses.replace(planned, notes=(*change.notes, *planned.notes))
 
 
 def _run(options: argparse.Namespace) -> Outcome:
     """Plan a change, and write it unless told not to."""
     root = _new_root(options) if _makes_a_project(options) else _root(options)
     with _opened(root, options) as (tree, completed):
-        change = _change(options, root)
+        change = operations.with_requirements(_change(options, root), root)
         planned = _planned(tree, change, options)
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
         told = leftovers(tree)

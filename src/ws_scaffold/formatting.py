@@ -2,12 +2,16 @@
 
 Where a project's settings for ruff are not the template's, base and theirs are brought into the project's style before
 they are merged. A file counts as whatever it is closest to: as it was generated, formatted, or also mended by the
-rules that ruff can mend, the order of imports among them.
+rules that ruff can mend, the order of imports among them. In an application that exists, every file may begin with a
+comment besides, such as a licence.
 """
 
+import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from pathlib import Path, PurePosixPath
@@ -19,7 +23,11 @@ PYPROJECT = "pyproject.toml"
 SETTINGS_FILES = ("ruff.toml", ".ruff.toml")
 
 FORMATTED = (("format",),)
-MENDED = (("check", "--fix-only", "--exit-zero"), *FORMATTED)
+MENDED = (("check", "--fix-only", "--no-unsafe-fixes", "--exit-zero"), *FORMATTED)
+
+NO_HEADER = re.compile(r"#\s*(!|-\*-|(ruff|type|mypy|pylint|flake8|noqa|fmt|isort|pyright|vim|coding|pragma)\b)")
+FEWEST_HEADERS = 3
+NEARLY_ALL = 0.9
 
 Style = Callable[[str, bytes], bytes]
 """Returns what a file of that path looks like in some style."""
@@ -69,12 +77,35 @@ def find_ruff(root: Path) -> str | None:
     return shutil.which("ruff", path=os.pathsep.join((*chosen, *on_the_path)))
 
 
+def header_of(files: Iterable[bytes]) -> str:
+    """Return the comment that nearly every file begins with, and the blank line below it; nothing where none does."""
+    found, spaced = Counter[str](), Counter[str]()
+    for content in files:
+        lines = content.decode("utf-8-sig", "replace").splitlines()
+        if not any(map(str.strip, lines)):
+            continue
+        above = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+        header = "".join(f"{line.rstrip()}\n" for line in lines[:above] if not NO_HEADER.match(line))
+        found[header] += 1
+        spaced[header] += lines[above : above + 1] == [""]
+    (header, times), *_ = found.most_common(1) or [("", 0)]
+    if not header or times < max(FEWEST_HEADERS, NEARLY_ALL * found.total()):
+        return ""
+    return f"{header}\n" if 2 * spaced[header] > times else header
+
+
 @dataclass
 class Formatter:
     """Brings base and theirs into the style that a file of the project has."""
 
     root: Path
     ruff: str | None
+    is_used: bool = True
+    """Whether the project formats with ruff; else only its header makes its style."""
+    header: bytes = b""
+    """What each of its files begins with."""
+    first_party: Sequence[str] = ()
+    """The packages whose imports are sorted as the project's own, where their files do not say so yet."""
     notes: dict[str, None] = field(default_factory=dict)
     """What the user should know of it, each thing once."""
 
@@ -84,31 +115,41 @@ class Formatter:
         """Return the style in which base is closest to ours."""
         if base == ours or not path.endswith(".py"):
             return _as_it_is
-        styles: list[Style] = [_as_it_is, self.formatted, self.mended]
+        header = self.header if ours.startswith(self.header) else b""
+        ours = ours.removeprefix(header)
+        styles: list[Style] = [_as_it_is, self.formatted, self._mended]
         distances: list[int] = []
         for style in styles:
             distances.append(_distance(style(path, base), ours))
             if not distances[-1]:
                 break
-        return styles[distances.index(min(distances))]
+        closest = styles[distances.index(min(distances))]
+        return lambda path, content: header + closest(path, content)
+
+    def new(self, path: str, content: bytes) -> bytes:
+        """Return a file that is not there yet as the project would have it: with its header, mended and formatted."""
+        return self.header + self._mended(path, content) if path.endswith(".py") else content
 
     def formatted(self, path: str, content: bytes) -> bytes:
         """Return a file as the project's formatter leaves it."""
         return self._styled(path, content, FORMATTED)
 
-    def mended(self, path: str, content: bytes) -> bytes:
+    def _mended(self, path: str, content: bytes) -> bytes:
         """Return a file as the project's linter and formatter leave it."""
         return self._styled(path, content, MENDED)
 
-    def warm_up(self, files: Iterator[tuple[str, bytes]]) -> None:
+    def warm_up(self, there: Iterable[tuple[str, bytes]], new: Iterable[tuple[str, bytes]]) -> None:
         """Format many files at once: each takes a process of its own."""
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - the same
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda it: self.formatted(*it), files))
+            waited = [pool.submit(self.formatted, *it) for it in there]
+            waited += [pool.submit(self._mended, *it) for it in new]
+            for it in waited:
+                it.result()
 
     def _styled(self, path: str, content: bytes, commands: tuple[tuple[str, ...], ...]) -> bytes:
-        if not path.endswith(".py"):
+        if not self.is_used or not path.endswith(".py"):
             return content
         for command in commands:
             asked = (path, content, command)
@@ -125,8 +166,9 @@ class Formatter:
             return content
         import subprocess  # noqa: PLC0415 - it takes long to import, and most projects keep the settings
 
+        told = ["--config", f"lint.isort.known-first-party={json.dumps(self.first_party)}"] if self.first_party else []
         done = subprocess.run(  # noqa: S603 - find_ruff says which one it is
-            [self.ruff, *command, "--quiet", "--stdin-filename", str(self.root / path), "-"],
+            [self.ruff, *command, *told, "--quiet", "--no-cache", "--stdin-filename", str(self.root / path), "-"],
             input=content,
             capture_output=True,
             check=False,

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from ws_scaffold.host_config import Settings, first, text
+from ws_scaffold.formatting import header_of
+from ws_scaffold.host_config import BROUGHT, WANTED, Settings, first, text
 from ws_scaffold.host_source import Application, Kind, Source, Tree, applications, top_of, walked
 
 PLUGIN = "WebsocketPlugin"
@@ -27,12 +28,9 @@ LAUNCHERS = ("pyproject.toml", "Makefile", "Dockerfile", "Procfile", "docker-com
 USUAL = ("app", "asgi", "main", "application", "server", "__init__")
 NO_MODULES = frozenset({"alembic", "migrations", "tests", "test"})
 """Folders that are called what something else that is imported is called."""
-NO_HEADER = re.compile(r"#\s*(!|-\*-|(ruff|type|mypy|pylint|flake8|noqa|fmt|isort|pyright|vim|coding|pragma)\b)")
 
 MOST_HOSTS = 10
 STARTED = r"(?:\w*app|application|main)"
-FEWEST_HEADERS = 3
-NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +55,6 @@ class Host:
     route: str
     relative_imports: bool
     header: str
-    line_length: int | None
-    uses_ruff: bool
     python: str | None
     litestar: str
     too_old: bool
@@ -125,9 +121,9 @@ def _host(tree: Tree, place: PurePosixPath, made: Application) -> Host:
     ours = folder / name
     tests = _tests(tree, folder, settings)
     in_tests = _taken(tree, tests) | ({name} if tests == folder else set())
-    style = settings.style(tree.top / folder)
     requirements = settings.requirements(declared)
     module = ".".join(parts[base:])
+    whole = PurePosixPath(*place.parts[: base + 1]) if package else PurePosixPath()
     is_importable = bool(module) and all(_is_name(it) for it in parts[base:])
     return Host(
         root=tree.top,
@@ -138,15 +134,13 @@ def _host(tree: Tree, place: PurePosixPath, made: Application) -> Host:
         ws_import=f"{package}.{name}" if package else name,
         tests_path=(tests / first(FOLDER_NAMES, in_tests)).as_posix(),
         route=first(ROUTES, _routed(tree, ours)),
-        relative_imports=style.relative_imports,
-        header=_header(tree, PurePosixPath(*place.parts[: base + 1]) if package else PurePosixPath()),
-        line_length=style.line_length,
-        uses_ruff=style.uses_ruff,
+        relative_imports=settings.relative_imports(tree.top / folder),
+        header=header_of(it.content for it in tree.sources if it.place.is_relative_to(whole) and not it.is_aside),
         python=settings.python(),
         litestar=requirements.litestar,
         too_old=requirements.too_old,
         litestar_installed=requirements.litestar_installed,
-        lacks=requirements.lacks,
+        lacks=tuple(settings.lacking([*BROUGHT, f"litestar>={WANTED}"])),
     )
 
 
@@ -247,22 +241,6 @@ def _routed(tree: Tree, ours: PurePosixPath) -> set[str]:
     """Return the first parts of the routes that the host has, as far as they are spelled."""
     theirs = (it for it in tree.sources if not it.is_test and not it.place.is_relative_to(ours))
     return {"/" + route.strip("/").partition("/")[0] for source in theirs for route in source.routes}
-
-
-def _header(tree: Tree, folder: PurePosixPath) -> str:
-    """Return the comment that nearly every file begins with: without a newline at its end."""
-    found: Counter[str] = Counter()
-    for source in tree.sources:
-        if source.place.is_relative_to(folder) and not source.is_aside and source.content.strip():
-            lines: list[str] = []
-            for line in source.content.decode("utf-8-sig", "replace").splitlines():
-                if not line.startswith("#"):
-                    break
-                if not NO_HEADER.match(line):
-                    lines.append(line.rstrip())
-            found["\n".join(lines)] += 1
-    (header, times), *_ = found.most_common(1) or [("", 0)]
-    return header if times >= max(FEWEST_HEADERS, NEARLY_ALL * found.total()) else ""
 
 
 def plugin_is_added(root: Path, ws_import: str) -> Location | None:

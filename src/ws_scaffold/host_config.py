@@ -7,7 +7,7 @@ import functools
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ LARGEST = 2**20
 LARGEST_LOCK = 2**25
 WANTED = "2.23"
 """The first version of Litestar that the generated handlers run with."""
+BROUGHT = ("anyio", "msgspec")
+"""What Litestar brings, and the handlers import."""
 
 LITESTAR_LOCKED = re.compile(rb'^name = "litestar"\s+version = "([\w.+!-]+)"', re.MULTILINE)
 NAME = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*\(?\s*([^;#@)]*)")
@@ -94,16 +96,6 @@ class Requirements:
     litestar: str
     too_old: bool
     litestar_installed: str | None
-    lacks: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Style:
-    """How an application wants its Python."""
-
-    relative_imports: bool
-    line_length: int | None
-    uses_ruff: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,19 +179,28 @@ class Settings:
         return _by_name(self._needed())
 
     def requirements(self, declared: dict[str, str]) -> Requirements:
-        """Return what is said about Litestar, and what is lacking."""
+        """Return what is said about Litestar."""
         said = declared.get("litestar")
         if said is None:
             said = _by_name(self._grouped()).get("litestar")
-        lacks = [name for name in ("anyio", "msgspec") if name not in declared]
-        if said is None or _allows(said, later=False):
-            lacks.append(f"litestar>={WANTED}")
         return Requirements(
             litestar=said or "",
             too_old=said is not None and not _allows(said, later=True),
             litestar_installed=self._installed(),
-            lacks=tuple(lacks),
         )
+
+    def lacking(self, wanted: Iterable[str]) -> list[str]:
+        """Return which of these requirements are not named, or, if it is Litestar's, let in one that is too old."""
+        declared, lacking = self.declared(), []
+        for requirement in wanted:
+            (name,) = _by_name(iter([requirement]))
+            said = declared.get(name)
+            if name == "litestar":
+                said = self.requirements(declared).litestar
+                said = said if said and not _allows(said, later=False) else None
+            if said is None:
+                lacking.append(requirement)
+        return lacking
 
     def _installed(self) -> str | None:
         """Return the version that is installed, or locked, where it is too old."""
@@ -224,19 +225,39 @@ class Settings:
         programs = [place / program for place in places for program in ("bin/python", "Scripts/python.exe")]
         return next((str(program) for program in programs if os.path.lexists(program)), None)
 
-    def style(self, folder: Path) -> Style:
-        """Return how Python is written in one of the application's folders."""
-        outer = outwards(self.root)
-        folders = [it for it in (folder, *folder.parents) if it.is_relative_to(outer[-1])]
-        found = next((it for it in map(_ruff_in, folders) if it is not None), None)
-        ruff = _extended(*found) if found else {}
-        length = ruff.get("line-length", table(self.pyproject, "tool", "black").get("line-length"))
-        return Style(
-            relative_imports=not _forbids_relative_imports(ruff),
-            line_length=length if isinstance(length, int) and not isinstance(length, bool) and length > 0 else None,
-            uses_ruff=found is not None
+    def _ruff(self, folder: Path) -> tuple[Path, dict[str, Any]] | None:
+        """Return ruff's settings for one of the application's folders, where there are some, and their file."""
+        outermost = outwards(self.root)[-1]
+        folders = [it for it in (folder, *folder.parents) if it.is_relative_to(outermost)]
+        return next((it for it in map(_ruff_in, folders) if it is not None), None)
+
+    def relative_imports(self, folder: Path) -> bool:
+        """Whether ruff lets a module in one of the application's folders import from the folder above it."""
+        found = self._ruff(folder)
+        return not (found and _forbids_relative_imports(_extended(*found)))
+
+    def first_party(self, folder: Path, name: str) -> list[str]:
+        """Return the packages that ruff has to be told are the application's own, if any.
+
+        It takes an import for one of its own where it finds the module; one in a folder that is to be made is not there
+        yet. `name` is how that folder is imported.
+        """
+        found = self._ruff(folder)
+        ruff, root = (_extended(*found), found[0].parent) if found else ({}, self.root)
+        isort = {**table(ruff, "isort"), **table(ruff, "lint", "isort")}
+        known = {key: texts(names) for key, names in isort.items() if key.startswith("known-")}
+        top, *_ = name.split(".")
+        looked_for = [root.joinpath(it, *name.split(".")) for it in texts(ruff.get("src")) or (".", "src")]
+        if folder not in map(Path, map(os.path.normpath, looked_for)) or any(top in names for names in known.values()):
+            return []
+        return [*known.get("known-first-party", []), top]
+
+    def uses_ruff(self, folder: Path) -> bool:
+        """Whether what is in one of the application's folders is formatted with ruff, as far as its settings say."""
+        return (
+            self._ruff(folder) is not None
             or "ruff" in {**_by_name(self._grouped()), **self.declared()}
-            or any("ruff-pre-commit" in text(it / ".pre-commit-config.yaml") for it in outer),
+            or any("ruff-pre-commit" in text(it / ".pre-commit-config.yaml") for it in outwards(self.root))
         )
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ws_scaffold import diff3
 from ws_scaffold.errors import Code, ScaffoldError
-from ws_scaffold.formatting import PYPROJECT, Formatter, differ, find_ruff
+from ws_scaffold.formatting import PYPROJECT, Formatter, differ, find_ruff, header_of
+from ws_scaffold.host_config import Settings
 from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.renames import (
     SIMILAR,
@@ -61,6 +62,12 @@ class Versions:
     other_template: bool = False
     """Whether theirs is of another version of the template: then it is not by a name of the user's choice that a file
     of theirs meets another one, and the two are merged."""
+    package: tuple[str, str] = ("", "")
+    """Where the handlers are to be, and how that is imported."""
+    in_an_application: bool = False
+    """Whether that is an application that exists, and no project of its own."""
+    header: str = ""
+    """What every file of the application begins with; if nothing is said, what all that was generated begins with."""
 
 
 def plan(tree: Tree, versions: Versions, *, force: bool = False) -> Plan:
@@ -117,10 +124,24 @@ class _Planner:
         self._notes: list[str] = []
         self.followed: set[str] = set()
         """Files that the user has moved, and that have a step."""
-        self._formatter: Formatter | None = None
-        generated = versions.base.get(PYPROJECT)
-        if generated and differ(tree, generated.content, {*versions.base, *versions.theirs}):
-            self._formatter = Formatter(tree.root, find_ruff(tree.root))
+        self._formatter = self._formatter_of_the_project()
+
+    def _formatter_of_the_project(self) -> Formatter | None:
+        """Return what formats as the project does, where that is not how the template does."""
+        base, theirs, root = self._versions.base, self._versions.theirs, self._tree.root
+        header, uses_ruff = "", False
+        settings, folder = Settings(root=root), root / self._versions.package[0]
+        if self._versions.in_an_application:
+            uses_ruff = settings.uses_ruff(folder)
+            there = (self._tree.read(path) for path in self._whole_base if path.endswith(".py"))
+            header = self._versions.header or header_of(filter(None, there))
+        elif generated := base.get(PYPROJECT):
+            uses_ruff = differ(self._tree, generated.content, {*base, *theirs})
+        if not uses_ruff and not header:
+            return None
+        ruff = find_ruff(root) if uses_ruff else None
+        own = settings.first_party(folder, self._versions.package[1]) if ruff else []
+        return Formatter(root, ruff, uses_ruff, header.encode(), own)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -149,7 +170,7 @@ class _Planner:
         paired = pairs(base, theirs, self._versions.renamed, other_template=self._versions.other_template)
         self._follow(moved_folders(paired))
         if self._formatter:
-            self._formatter.warm_up(self._to_be_formatted(paired))
+            self._formatter.warm_up(self._to_be_formatted(paired), self._to_be_created(paired))
         for path, new_path in paired:
             if new_path is None:
                 yield self._deleted(path, base[path])
@@ -228,6 +249,12 @@ class _Planner:
                 if new:
                     yield new_path or path, new.content
 
+    def _to_be_created(self, paired: list[tuple[str, str | None]]) -> Iterator[tuple[str, bytes]]:
+        there = {new_path for _, new_path in paired}
+        for path, new in self._versions.theirs.items():
+            if path not in there:
+                yield path, new.content
+
     def _in_our_style(self, path: str, old: Rendered, ours: bytes, new: Rendered | None = None) -> tuple[bytes, bytes]:
         """Return base and theirs as the project would format them, if that is how it formats ours."""
         theirs = new.content if new else b""
@@ -237,7 +264,7 @@ class _Planner:
         return style(path, old.content), style(path, theirs)
 
     def _new_content(self, path: str, new: Rendered) -> bytes:
-        return self._formatter.mended(path, new.content) if self._formatter else new.content
+        return self._formatter.new(path, new.content) if self._formatter else new.content
 
     def _place(self, path: str) -> _Place | Step:
         """Return where a file of base is, or what is to be said if it is nowhere."""
@@ -280,9 +307,9 @@ class _Planner:
 
     def _created(self, path: str, new: Rendered) -> Step:
         ours = self._tree.read(path)
-        if ours == new.content:
-            return Step(Action.SAME, path, ours, ours)
         after = self._new_content(path, new)
+        if ours in {new.content, after}:
+            return Step(Action.SAME, path, ours, ours)
         if ours is not None:
             return self._met(path, ours, after)
         if obstacle := self._tree.obstacle(path):

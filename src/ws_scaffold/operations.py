@@ -1,6 +1,7 @@
 """What the commands do to a project's state, and the version of its template; the rest is one merge."""
 
 import dataclasses
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -57,10 +58,12 @@ class Change:
     renamed: dict[str, str] = field(default_factory=dict)
     news: list[News] = field(default_factory=list)
     """What the new version of the template brings."""
-    note: str = ""
-    """What the user should know of where it comes from."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of where it goes, or comes from."""
     next: str = ""
     """What to do with a project that was just made."""
+    header: str = ""
+    """What every file of the application that it is made in begins with."""
 
     def versions(self) -> Versions | None:
         """Return what there is to merge; None where the state stays as it is."""
@@ -76,6 +79,9 @@ class Change:
             renamed=self.renamed,
             spelling=spelling_of(old, new, self.renamed) if old else None,
             other_template=old is not None and old.template is not new.template,
+            package=new.package,
+            in_an_application=new.about.get(LAYOUT) == "host",
+            header=self.header,
         )
 
 
@@ -131,9 +137,45 @@ def in_an_application(template: Template, host: "Host", name: str | None, given:
         None,
         Rendering(template, state),
         command_of(entry, brought),
-        note=f"the application is in {host.application.module}:{host.application.line}",
-        next=f"next: {line_to_add(said)}\nnext: pytest {answers['tests_path']}",
+        notes=notes_about(host),
+        next=f"next: {line_to_add(said)}\nnext: {_pytest(host)} {answers['tests_path']}",
+        header=host.header,
     )
+
+
+def notes_about(host: "Host") -> tuple[str, ...]:
+    """Return what was found out about an application, as far as somebody should know it before anything is written."""
+    where = f"the application is in {host.application.module}:{host.application.line}"
+    return (where, *_said(_lacking(host.lacks)))
+
+
+def _lacking(requirements: Sequence[str]) -> str:
+    return f"its dependencies do not name what the handlers import: {', '.join(requirements)}" if requirements else ""
+
+
+def _said(note: str) -> tuple[str, ...]:
+    return (note,) if note else ()
+
+
+def _pytest(host: "Host") -> str:
+    """Return how pytest is started with the application's interpreter: by its path, unless that one is active."""
+    python = Path(host.python or "")
+    active = os.environ.get("VIRTUAL_ENV")
+    if not host.python or (active and python.is_relative_to(active)):
+        return "pytest"
+    shown = python.relative_to(host.root) if python.is_relative_to(host.root) else python
+    return f"{shlex.quote(str(shown))} -m pytest"
+
+
+def with_requirements(change: Change, root: Path) -> Change:
+    """Return a change with a note of what an application has to install because of it."""
+    if change.new.about.get(LAYOUT) != "host":
+        return change
+    from ws_scaffold.host_config import Settings  # noqa: PLC0415 - it takes time to import, and few need it
+
+    known = change.old.requirements if change.old else []
+    lacking = Settings(root=root).lacking(it for it in change.new.requirements if it not in known)
+    return dataclasses.replace(change, notes=(*change.notes, *_said(_lacking(lacking))))
 
 
 def _names_of(template: Template, host: "Host") -> Answers:
@@ -333,7 +375,7 @@ def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: 
     newest = releases.Newest(to) if to else releases.newest(source, root)
     new, folder = releases.described(source, newest.version or "HEAD", root)
     if new == old:
-        return Change(project, project, ["update", "--to", new], note=newest.note)
+        return Change(project, project, ["update", "--to", new], notes=_said(newest.note))
     ranks = releases.rank(old), releases.rank(new)
     if ranks[0] and ranks[1] and ranks[1] < ranks[0]:
         raise UsageError(
@@ -371,7 +413,7 @@ def update(root: Path, project: Rendering, to: str | None, given: Answers, ask: 
         if name in given or name not in project.state:
             again += ["--data", f"{name}={answer}"]
     state = {"_commit": new, "_src_path": source, **about, "handlers": entries}
-    return Change(project, Rendering(template, state), again, news=news(folder, old, new), note=newest.note)
+    return Change(project, Rendering(template, state), again, news=news(folder, old, new), notes=_said(newest.note))
 
 
 def _version(state: State) -> str:

@@ -125,6 +125,17 @@ class Rendering:
         return route
 
     @property
+    def package(self) -> tuple[str, str]:
+        """Where the handlers are, and how that is imported; it has not always been a question."""
+        package = self._answers["package_name"]
+        return self._answers.get("ws_path", f"src/{package}/ws"), self._answers.get("ws_import", f"{package}.ws")
+
+    @property
+    def requirements(self) -> list[str]:
+        """What the handlers need beside what Litestar brings, as a `pyproject.toml` says it."""
+        return [value for name, value in self._answers.items() if name.endswith("_requirement") and value]
+
+    @property
     def handlers(self) -> Mapping[str, Answers]:
         """What the templates see of each handler, by its name."""
         return {handler["name"]: handler for handler in self._answers["websockets"]}

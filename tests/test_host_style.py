@@ -1,0 +1,208 @@
+"""What is generated into an application that exists is written as the application is: and that is no edit."""
+
+import json
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from conftest import Command
+from forks import run_pytest
+from projects import FIRSTS, run
+from trees import contents
+
+LICENCE = "# Copyright 2026 Acme Inc.\n# SPDX-License-Identifier: MIT\n"
+PYPROJECT = """
+    [project]
+    name = "acme"
+    version = "1"
+    dependencies = ["anyio", "litestar>=2.25", "msgspec"]
+
+    [tool.pytest.ini_options]
+    pythonpath = ["src"]
+    filterwarnings = ["error"]
+
+    [tool.ruff]
+    line-length = 79
+
+    [tool.ruff.format]
+    quote-style = "single"
+    indent-style = "tab"
+
+    [tool.ruff.lint]
+    select = ["E", "F", "I", "UP", "TID"]
+    ignore = ["E501"]
+
+    [tool.ruff.lint.isort]
+    force-single-line = true
+    required-imports = ["from __future__ import annotations"]
+    """
+MAIN = """
+    from __future__ import annotations
+
+    from litestar import Litestar
+
+
+    def create_app() -> Litestar:
+    \treturn Litestar()
+    """
+
+
+def make(folder: Path, *, header: str = f"{LICENCE}\n", pyproject: str = PYPROJECT) -> Path:
+    """Return an application that writes Python in its own way, before any handler is there."""
+    empty = "from __future__ import annotations\n"
+    files = {f"src/acme/{name}.py": f"{header}{empty}" for name in ("__init__", "accounts", "billing")}
+    files["src/acme/main.py"] = header + textwrap.dedent(MAIN).lstrip()
+    files["pyproject.toml"] = textwrap.dedent(pyproject).lstrip()
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+@pytest.fixture
+def acme(tmp_path: Path) -> Path:
+    """Return that application, which is the current folder of the command."""
+    return make(tmp_path)
+
+
+def add(command: Command, handler: dict[str, str]) -> tuple[int, str, str]:
+    """Add a handler, and return how it went."""
+    answers = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
+    return command("new", "handler", handler["name"], *answers)
+
+
+def assert_in_style(folder: Path, header: str = f"{LICENCE}\n") -> None:
+    """Check that the application's own ruff finds nothing to say, and that each file begins as the others do."""
+    for arguments in (("check",), ("format", "--check")):
+        done = run(sys.executable, "-m", "ruff", *arguments, "--no-cache", ".", cwd=folder)
+        assert done.returncode == 0, done.stdout
+    assert [path for path in folder.rglob("*.py") if not path.read_text().startswith(header)] == []
+
+
+@pytest.mark.slow
+def test_every_interface_is_written_as_the_application_is_and_passes_its_tests(command: Command, acme: Path) -> None:
+    for handler in FIRSTS:
+        assert add(command, handler)[0] == 0
+        assert_in_style(acme)
+    options = ("-q", "-p", "no:cacheprovider", "-n0", "tests")
+    done = run_pytest(Path(sys.executable), acme, *options, timeout=120, env={"PYTHONPATH": "src"})
+    assert done.returncode == 0, done.stdout
+
+
+def test_style_is_no_edit(command: Command, acme: Path) -> None:
+    """Through every command, up to the last handler, with which all goes that was generated."""
+    before = contents(acme)
+    for words in (
+        "new handler chat --interface listener",
+        "new handler feed --interface stream --events channel --channels-backend redis",
+        "change handler chat --interface duplex-websocket --transport binary --codec msgpack",
+        "rename handler chat talk",
+        "change project --asyncapi yes --ws-route /live",
+        "change project --ws-path src/acme/sockets --ws-import acme.sockets --tests-path tests/sockets",
+    ):
+        code, out, _ = command(*words.split())
+        assert (code, " (it holds edits" in out) == (0, False), out
+        assert not [line for line in out.splitlines() if line.startswith(("merge ", "keep "))], out
+        assert_in_style(acme)
+    assert command("remove", "handler", "talk")[0] == command("remove", "handler", "feed")[0] == 0
+    assert contents(acme) == before
+
+
+def test_edits_beside_the_style_stay(command: Command, acme: Path) -> None:
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    service = acme / "src/acme/ws/chat/service.py"
+    assert "\tasync def" in service.read_text()
+    service.write_text(service.read_text() + "\n\nMINE = 'mine'\n")
+    assert command("change", "handler", "chat", "--interface", "websocket")[0] == 0
+    assert command("rename", "handler", "chat", "talk")[0] == 0
+    assert_in_style(acme)
+    code, out, _ = command("remove", "handler", "talk")
+    assert code == 0
+    assert "keep      src/acme/ws/talk/service.py (it holds edits: --force deletes it, too)" in out.splitlines()
+    assert (acme / "src/acme/ws/talk/service.py").read_text().endswith("MINE = 'mine'\n")
+
+
+def test_comment_of_the_users_at_the_top_is_an_edit(command: Command, acme: Path) -> None:
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    service = acme / "src/acme/ws/chat/service.py"
+    service.write_text(f"# Ours: ask Ada before you change it.\n{service.read_text()}")
+    assert "keep      src/acme/ws/chat/service.py" in command("remove", "handler", "chat")[1]
+    assert service.read_text().startswith("# Ours")
+
+
+@pytest.mark.parametrize("header", ["", LICENCE, f"{LICENCE}\n"], ids=["none", "close", "with a blank line"])
+def test_header_is_that_of_the_other_files(command: Command, tmp_path: Path, header: str) -> None:
+    """Where ruff is not used, nothing else is another than in a project of our own."""
+    make(tmp_path, header=header, pyproject='[project]\nname = "acme"\nversion = "1"\ndependencies = ["litestar"]\n')
+    before = contents(tmp_path)
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    text = (tmp_path / "src/acme/ws/chat/service.py").read_text()
+    assert text.startswith(f'{header}"""')
+    assert "\n    async def" in text
+    assert command("rename", "handler", "chat", "talk")[0] == 0
+    assert (tmp_path / "src/acme/ws/talk/service.py").read_text().startswith(f'{header}"""')
+    assert command("new", "handler", "feed", "--interface", "stream")[0] == 0
+    assert (tmp_path / "src/acme/ws/feed/service.py").read_text().startswith(f'{header}"""')
+    assert command("remove", "handler", "talk")[0] == command("remove", "handler", "feed")[0] == 0
+    assert contents(tmp_path) == before
+
+
+def test_what_copier_has_written_is_no_edit_either(
+    command: Command, acme: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is what was written before there was a ruff: each file counts as what it is closest to."""
+    before = contents(acme)
+    with monkeypatch.context() as patch:
+        patch.setattr("ws_scaffold.merge.find_ruff", lambda _root: None)
+        code, out, _ = command("new", "handler", "chat", "--interface", "listener")
+    assert (code, out.count("and there is no ruff")) == (0, 1)
+    handler = acme / "src/acme/ws/chat/handler.py"
+    assert "    " in handler.read_text()
+    assert command("change", "handler", "chat", "--interface", "websocket")[0] == 0
+    assert command("remove", "handler", "chat")[0] == 0
+    assert contents(acme) == before
+
+
+def test_settings_of_ruff_run_nothing_and_apply_no_unsafe_fix(command: Command, acme: Path) -> None:
+    """A clone may say what it likes: the program is ours, and what it may do as well."""
+    settings = (acme / "pyproject.toml").read_text().replace('"TID"]', '"TID", "EM"]')
+    more = 'fix = true\nunsafe-fixes = true\ncache-dir = "elsewhere"\n'
+    (acme / "pyproject.toml").write_text(settings.replace("line-length = 79\n", f"line-length = 79\n{more}"))
+    tool = acme / ".venv/bin/ruff"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(f"#!/bin/sh\ntouch {acme}/run\n")
+    tool.chmod(0o755)
+    before = contents(acme)
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    assert not (acme / "run").exists()
+    assert not (acme / "elsewhere").exists()
+    generated = contents(acme).items() - before.items()
+    assert not [path for path, content in generated if b"msg = " in content]
+    done = run(sys.executable, "-m", "ruff", "check", "--no-cache", "--no-fix", ".", cwd=acme)
+    assert "EM10" in done.stdout, "there is something that an unsafe fix would mend"
+
+
+def test_what_the_application_lacks_is_said(command: Command, tmp_path: Path) -> None:
+    make(tmp_path, pyproject='[project]\nname = "acme"\nversion = "1"\ndependencies = ["litestar>=2.20"]\n')
+    lacking = "note: its dependencies do not name what the handlers import: "
+    out = command("new", "handler", "chat", "--interface", "listener")[1]
+    assert f"{lacking}anyio, msgspec, litestar>=2.23\n" in out
+    shared = ("new", "handler", "room", "--interface", "duplex-websocket", "--events", "channel")
+    assert f"{lacking}psycopg[binary]>=3.2" in command(*shared, "--channels-backend", "postgres")[1]
+    assert lacking not in command("new", "handler", "feed", "--interface", "stream", "--events", "channel")[1]
+    assert f"{lacking}litestar-asyncapi>=0.2,<0.3\n" in command("change", "project", "--asyncapi", "yes")[1]
+
+
+def test_pytest_is_started_with_the_applications_interpreter(
+    command: Command, acme: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as it is known where that is: it is not looked for, nor run."""
+    python = acme / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    out = command("new", "handler", "chat", "--interface", "listener", "--dry-run", "--json")[1]
+    assert json.loads(out)["written"] is False
+    assert "\nnext: .venv/bin/python -m pytest tests/ws\n" in command("new", "handler", "chat", "--defaults")[1]
