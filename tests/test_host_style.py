@@ -34,6 +34,9 @@ PYPROJECT = """
     select = ["E", "F", "I", "UP", "TID"]
     ignore = ["E501"]
 
+    [tool.ruff.lint.flake8-tidy-imports]
+    ban-relative-imports = "all"
+
     [tool.ruff.lint.isort]
     force-single-line = true
     required-imports = ["from __future__ import annotations"]
