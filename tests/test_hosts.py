@@ -13,7 +13,8 @@ import pytest
 
 from conftest import Command
 from forks import run_pytest
-from projects import FIRSTS, HANDLERS, REPOSITORY, render
+from projects import FIRSTS, HANDLERS, REPOSITORY, render, run
+from terminal import at_a_terminal, words
 from trees import contents
 from ws_scaffold.errors import UsageError
 from ws_scaffold.project import load_state
@@ -389,3 +390,119 @@ def test_answer_about_an_application_that_cannot_be_is_refused(name: str, value:
 def test_folder_without_an_application_is_told_how_to_make_a_project(command: Command) -> None:
     error = "There is no generated project here or above.\n  try: ws-scaffold new project DIR makes one\n"
     assert command("new", "handler", "chat") == (1, "", f"ws-scaffold: {error}")
+
+
+# Which application, and whose -----------------------------------------------------------------------------------------
+
+TWO = {
+    "requirements.txt": "anyio\nlitestar>=2.25\nmsgspec\n",
+    "acme/__init__.py": "",
+    "acme/main.py": "from litestar import Litestar\n\napp = Litestar()\n",
+    "admin/__init__.py": "",
+    "admin/panel/__init__.py": "",
+    "admin/panel/site.py": "from litestar import Litestar\n\n\ndef make_site() -> Litestar:\n    return Litestar()\n",
+}
+INNER = {
+    "pyproject.toml": '[project]\nname = "outer"\nversion = "1"\n',
+    "app.py": "from litestar import Litestar\n\napp = Litestar()\n",
+    "apps/api/pyproject.toml": '[project]\nname = "api"\nversion = "1"\n',
+    "apps/api/main.py": "from litestar import Litestar\n\napp = Litestar()\n",
+    "apps/tool/pyproject.toml": '[project]\nname = "tool"\nversion = "1"\n',
+}
+
+
+def write_all(folder: Path, files: dict[str, str]) -> Path:
+    """Write files, and return the folder."""
+    for path, text in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(text)
+    return folder
+
+
+def test_of_several_applications_the_likeliest_is_taken_and_the_others_are_named(
+    command: Command, tmp_path: Path
+) -> None:
+    write_all(tmp_path, TWO)
+    out = command("new", "handler", "chat", "--interface", "listener")[1]
+    other = "there is another one in admin/panel/site.py:5: --application 'admin.panel.site:make_site()' takes that one"
+    assert f"note: the application is in acme/main.py:3\nnote: {other}\n" in out
+    assert load_state(tmp_path)["ws_path"] == "acme/ws"
+
+
+@pytest.mark.parametrize("said", ["admin.panel.site:make_site()", "admin.panel.site:make_site"])
+def test_application_that_is_said_is_taken(command: Command, tmp_path: Path, said: str) -> None:
+    write_all(tmp_path, TWO)
+    assert command("new", "handler", "chat", "--interface", "listener", "--application", said)[0] == 0
+    state = load_state(tmp_path)
+    assert (state["ws_path"], state["ws_import"]) == ("admin/panel/ws", "admin.panel.ws")
+
+
+@pytest.mark.slow
+def test_at_a_terminal_one_chooses_among_several(tmp_path: Path) -> None:
+    write_all(tmp_path, TWO)
+    words_of_it = (sys.executable, "-m", "ws_scaffold", "new", "handler", "chat")
+    shown = words(at_a_terminal(words_of_it, tmp_path))
+    assert "Which application is it?" in shown
+    assert "admin.panel.site:make_site(), in admin/panel/site.py:5" in shown
+    assert shown.index("note: the application is in acme/main.py:3") < shown.index(
+        "Which new folder do the handlers go into?"
+    )
+
+
+@pytest.mark.slow
+def test_under_litestar_the_application_that_is_loaded_is_the_one(tmp_path: Path) -> None:
+    write_all(tmp_path, TWO)
+    arguments = ("--app", "admin.panel.site:make_site", "ws", "new", "handler", "chat", "--defaults")
+    done = run(sys.executable, "-m", "litestar", *arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    state = load_state(tmp_path)
+    assert (state["ws_import"], state["application"]) == ("admin.panel.ws", "admin.panel.site:make_site()")
+
+
+@pytest.mark.parametrize("first", [".", "apps/api"])
+def test_each_application_of_a_repository_has_its_own_handlers(command: Command, tmp_path: Path, first: str) -> None:
+    """In whatever order they come; what is in no application is in the one around it."""
+    write_all(tmp_path, INNER)
+    for folder in dict.fromkeys((first, ".", "apps/api")):
+        code, _, err = command("-C", folder, "new", "handler", "chat", "--interface", "listener")
+        assert (code, err) == (0, "")
+    for folder in (".", "apps/api"):
+        assert (tmp_path / folder / STATE).is_file()
+        listed = json.loads(command("-C", folder, "list", "--json")[1])
+        assert listed["project"] == str((tmp_path / folder).resolve())
+    assert command("-C", "apps/tool", "new", "handler", "feed", "--interface", "stream")[0] == 0
+    assert [it["name"] for it in load_state(tmp_path)["handlers"]] == ["chat", "feed"]
+    assert [it["name"] for it in load_state(tmp_path / "apps/api")["handlers"]] == ["chat"]
+
+
+def test_application_of_somebody_else_is_taken_only_where_it_is_named(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all(tmp_path, {**TWO, "pyproject.toml": "", "acme/deep/notes.txt": ""})
+    monkeypatch.setattr("ws_scaffold.project.owner_of", lambda path: 4711 if path == tmp_path else 0)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.chdir(tmp_path / "acme/deep")
+    before = contents(tmp_path)
+    code, _, err = command("new", "handler", "chat", "--interface", "listener")
+    assert (code, contents(tmp_path) == before) == (1, True)
+    assert err.startswith("ws-scaffold: There is no generated project here or above.\n")
+    assert command("-C", str(tmp_path), "new", "handler", "chat", "--interface", "listener")[0] == 0
+
+
+def test_half_made_handler_says_what_completes_it(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_all(tmp_path, TWO)
+    written = itertools.count()
+    write = Tree.write
+
+    def interrupt(tree: Tree, path: str, *arguments: Any, **options: Any) -> Any:
+        if next(written) == 5:
+            raise KeyboardInterrupt
+        return write(tree, path, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Tree, "write", interrupt)
+        assert command("new", "handler", "chat", "--interface", "listener")[0] == 1
+    code, _, err = command("list")
+    assert (code, "  try: the same ws-scaffold new … again completes it\n" in err) == (1, True)

@@ -19,7 +19,7 @@ from ws_scaffold import __version__, releases
 pytestmark = pytest.mark.slow
 
 SHIPPED = ("template/", "copier.yml", "CHANGELOG.md")
-SOCKET = "template/project/{{ ws_path }}/socket.py"
+LIMITS = "template/project/{{ ws_path }}/limits.py"
 LATER = "99.0.0"
 ADDRESS = "https://github.com/org/ws-scaffold.git"
 
@@ -54,7 +54,7 @@ def released(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("released") / "template"
     run("git", "clone", "--quiet", template, folder, cwd=template)
     run("git", "tag", releases.OWN, cwd=folder)
-    for path in (*(folder / "template/interfaces").rglob("*.jinja"), folder / SOCKET):
+    for path in (*(folder / "template/interfaces").rglob("*.jinja"), folder / LIMITS):
         path.write_text(f"{path.read_text()}\n\n# A fix.\n")
     changelog = folder / "CHANGELOG.md"
     entry = f"# Changelog\n\n## {LATER}\n\n### In your project\n\n- A fix.\n\n"
@@ -224,4 +224,4 @@ def test_what_pip_has_compiled_reaches_no_project(
     run_by(later, "update", "--to", f"v{LATER}", "--defaults")
     run_by(later, "new", "handler", "news", "--defaults")
     assert compiled(project) == left
-    assert (project / "src/trading/ws/socket.py").read_text().endswith("# A fix.\n")
+    assert (project / "src/trading/ws/limits.py").read_text().endswith("# A fix.\n")

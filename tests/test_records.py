@@ -227,7 +227,7 @@ def test_project_that_is_half_made_is_called_so(command: Command, project: Path)
             "",
             (
                 f"ws-scaffold: The project in {other} is half made: the run that made it was interrupted.\n"
-                "  try: the same ws-scaffold new project again completes it\n"
+                "  try: the same ws-scaffold new … again completes it\n"
             ),
         )
     assert "(completes an interrupted run)" in command(*arguments)[1]

@@ -251,6 +251,24 @@ def ask_at_the_terminal(question: Question) -> Any:
             default=str(question.default),
             validate=lambda answer: question.refusal(answer) or True,
         )
+    return _answered(prompt)
+
+
+def choose_at_the_terminal(question: str, labels: list[str]) -> int:
+    """Return the number of what a person chooses.
+
+    Raises:
+        KeyboardInterrupt: the person does not want to.
+        ScaffoldError: there is nobody any more.
+    """
+    import questionary  # noqa: PLC0415 - the same
+
+    choices = [questionary.Choice(label, number) for number, label in enumerate(labels)]
+    number: int = _answered(questionary.select(question, choices))
+    return number
+
+
+def _answered(prompt: Any) -> Any:
     try:
         return prompt.unsafe_ask()
     except EOFError:

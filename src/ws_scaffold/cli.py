@@ -12,12 +12,20 @@ from pathlib import Path
 from ws_scaffold import arguments, operations
 from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.failures import failure_of, writing
+from ws_scaffold.formatting import PYPROJECT
 from ws_scaffold.journal import apply, forget_update, interrupted, leftovers, resume, undoing
 from ws_scaffold.merge import plan, unresolved
 from ws_scaffold.operations import Change
 from ws_scaffold.paths import own_template
 from ws_scaffold.plan import Plan, Step
-from ws_scaffold.project import check_state, find_root, is_of_another_template, load_state, locked, template_of
+from ws_scaffold.project import (
+    check_state,
+    find_root,
+    is_of_another_template,
+    load_state,
+    locked,
+    template_of,
+)
 from ws_scaffold.render import ANSWERS_FILE, HOST_ANSWERS_FILE, Rendering
 from ws_scaffold.report import (
     Check,
@@ -30,6 +38,7 @@ from ws_scaffold.report import (
     noting,
     prepare_streams,
     show,
+    tell,
 )
 from ws_scaffold.template import LAYOUT, Answers, Template
 from ws_scaffold.tree import Tree
@@ -76,9 +85,12 @@ def _change(options: argparse.Namespace, root: Path) -> Change:
         folder = options.folder / options.name
         return operations.new_project(own, folder, arguments.given(options, own), arguments.ask(options))
     if options.host and not (root / HOST_ANSWERS_FILE).is_file():  # else a run was interrupted, and is completed now
-        own = options.own
-        answers = arguments.given(options, own)
-        return operations.in_an_application(own, options.host, options.name, answers, arguments.ask(options))
+        own, ask, notes = options.own, arguments.ask(options), operations.notes_about(options.host)
+        if ask:  # who is asked is to know it before
+            tell(notes)
+            notes = ()
+        change = operations.in_an_application(own, options.host, options.name, arguments.given(options, own), ask)
+        return dataclasses.replace(change, notes=notes)
     return CHANGES[options.command, options.noun](_open(root, options.own), options)
 
 
@@ -117,22 +129,40 @@ def _root(options: argparse.Namespace) -> Path:
     Raises:
         ScaffoldError: there is none; nor, where a handler is to be added, an application that it can be added to.
     """
-    _resolved(options.folder)
+    start = _resolved(options.folder)
     if (options.command, options.noun) != ("new", "handler"):
         return find_root(options.folder)
+    project = _project_of(options.folder)
+    if project and not _may_have_another_inside(project, start):
+        return project
+    from ws_scaffold.host import chosen, find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
+
+    hosts = find_hosts(options.folder)
+    if project:  # an application in a folder inside of it has handlers of its own
+        hosts = [it for it in hosts if it.root != project and start.is_relative_to(it.root)]
+    if not hosts:
+        return project or find_root(options.folder)
+    said = getattr(options, "application", None) or options.loaded
+    options.host = chosen(hosts, said, arguments.ask(options) and arguments.choose_at_the_terminal)
+    root: Path = options.host.root
+    return root
+
+
+def _project_of(folder: Path) -> Path | None:
+    """Return the folder of the project that a folder is in; None where there is none, or one of another template."""
     try:
-        root = find_root(options.folder)
-        if not is_of_another_template(root):
-            return root
+        root = find_root(folder)
     except ScaffoldError as error:
         if error.code not in {Code.NO_PROJECT, Code.UNFINISHED_RUN}:
             raise
-    from ws_scaffold.host import find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
+        return None
+    return None if is_of_another_template(root) else root
 
-    if not (hosts := find_hosts(options.folder)):
-        return find_root(options.folder)
-    options.host = hosts[0]
-    return hosts[0].root
+
+def _may_have_another_inside(root: Path, start: Path) -> bool:
+    """Whether a folder in a project may be in an application of its own, as in a repository with several."""
+    between = [it for it in (start, *start.parents) if it != root and it.is_relative_to(root)]
+    return any((folder / PYPROJECT).is_file() for folder in between)
 
 
 def _start(options: argparse.Namespace) -> list[str]:
@@ -264,24 +294,27 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Report]] = {
 """The commands that are more than a change of the state, or none."""
 
 
-def _report(words: Sequence[str], prog: str) -> Report:
+def _report(words: Sequence[str], prog: str, loaded: str | None) -> Report:
     own = Template(own_template())
     parser = arguments.parser_of(own, prog)
     if "_ARGCOMPLETE" in os.environ:
         import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
 
         argcomplete.autocomplete(parser)
-    options = parser.parse_args(words, argparse.Namespace(own=own, noun=None, as_json=False, host=None))
+    options = parser.parse_args(words, argparse.Namespace(own=own, noun=None, as_json=False, host=None, loaded=loaded))
     arguments.refuse_what_would_be_ignored(options)
     return COMMANDS.get(options.command, _run)(options)
 
 
-def main(words: Sequence[str] | None = None, prog: str = "ws-scaffold") -> int:
-    """Run the command, and return its exit code: 0 done, 1 could not, 2 misused, 3 a newer version is available."""
+def main(words: Sequence[str] | None = None, prog: str = "ws-scaffold", loaded: str | None = None) -> int:
+    """Run the command, and return its exit code: 0 done, 1 could not, 2 misused, 3 a newer version is available.
+
+    `loaded` is the import path of the application that is to be meant, where one is known.
+    """
     prepare_streams()
     words = sys.argv[1:] if words is None else words
     try:
-        report = _report(words, prog)
+        report = _report(words, prog, loaded)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, a person is told in a sentence
         report = Failure(failure_of(error))
     return show(report, as_json=arguments.wants_json(words))

@@ -10,7 +10,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -60,6 +60,8 @@ class Host:
     too_old: bool
     litestar_installed: str | None
     lacks: tuple[str, ...]
+    others: "tuple[Host, ...]" = ()
+    """Applications that it might have been instead."""
 
 
 def find_hosts(folder: Path) -> list[Host]:
@@ -92,6 +94,24 @@ def find_hosts(folder: Path) -> list[Host]:
                 hosts.append(_host(trees[root], source.place.relative_to(root), application))
             return hosts
     return []
+
+
+def chosen(hosts: list[Host], said: str | None, choose: Callable[[str, list[str]], int] | None) -> Host:
+    """Return which of some applications is meant: the one whose import path is said, or that a person chooses.
+
+    Else it is the likeliest, with the others that it might have been.
+    """
+    for host in hosts:
+        if said and host.import_path in {said, f"{said}()"}:
+            return host
+    if choose and not said and len(hosts) > 1:
+        return hosts[choose("Which application is it?", [_label(it) for it in hosts])]
+    return dataclasses.replace(hosts[0], others=tuple(hosts[1:]))
+
+
+def _label(host: Host) -> str:
+    where = f"{host.application.module}:{host.application.line}"
+    return f"{host.import_path}, in {where}" if host.import_path else where
 
 
 def _rank(source: Source, application: Application) -> tuple[object, ...]:

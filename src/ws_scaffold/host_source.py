@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
 from ws_scaffold.host_config import Settings, read, table, text, toml
+from ws_scaffold.project import is_believed
 
 NOT_THEIRS = frozenset({"node_modules", "__pycache__", "site-packages", "__pypackages__"})
 BUILT = frozenset({"build", "dist"})
@@ -238,12 +239,11 @@ def _listed(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def top_of(folder: Path) -> Path:
-    """Return the folder of the project that a folder is in: of whoever it belongs to, as git has it."""
+    """Return the folder of the project that a folder is in: nobody else's word is taken for a folder below."""
     try:
-        owner = folder.stat().st_uid
         for above in (folder, *folder.parents):
             markers = [it for it in (above / "pyproject.toml", above / ".git") if it.exists()]
-            if markers and above.stat().st_uid == owner:
+            if markers and is_believed(above, folder):
                 return above
     except OSError:
         pass

@@ -10,4 +10,5 @@ from ws_scaffold.cli import main
 @click.pass_context
 def ws(context: click.Context, arguments: tuple[str, ...]) -> None:
     """Generate WebSocket handlers, and keep them up to date."""
-    context.exit(main(arguments, prog="litestar ws"))
+    loaded = getattr(context.find_root().obj, "app_path", None)  # where Litestar has found an application
+    context.exit(main(arguments, prog="litestar ws", loaded=loaded))

@@ -137,16 +137,20 @@ def in_an_application(template: Template, host: "Host", name: str | None, given:
         None,
         Rendering(template, state),
         command_of(entry, brought),
-        notes=notes_about(host),
         next=f"next: {line_to_add(said)}\nnext: {_pytest(host)} {answers['tests_path']}",
         header=host.header,
     )
 
 
 def notes_about(host: "Host") -> tuple[str, ...]:
-    """Return what was found out about an application, as far as somebody should know it before anything is written."""
-    where = f"the application is in {host.application.module}:{host.application.line}"
-    return (where, *_said(_lacking(host.lacks)))
+    """Return what was found out about an application, as far as one should know it."""
+    made = host.application
+    notes = [f"the application is in {made.module}:{made.line}"]
+    for other in host.others:
+        there = f"there is another one in {os.path.relpath(other.root / other.application.module, host.root)}"
+        choose = f": --application '{other.import_path}' takes that one" if other.import_path else ""
+        notes.append(f"{there}:{other.application.line}{choose}")
+    return (*notes, *_said(_lacking(host.lacks)))
 
 
 def _lacking(requirements: Sequence[str]) -> str:

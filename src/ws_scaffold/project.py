@@ -35,7 +35,7 @@ def find_root(folder: Path) -> Path:
     start = folder.resolve()
     for root in (start, *start.parents):
         if any((root / name).is_file() for name in ANSWERS_FILES):
-            if _is_believed(root, start) or (root == start and folder != Path()):
+            if is_believed(root / answers_file_in(root), start) or (root == start and folder != Path()):
                 return root
             raise ScaffoldError(
                 f"{root / answers_file_in(root)} belongs to another user; nothing was written.",
@@ -46,7 +46,7 @@ def find_root(folder: Path) -> Path:
         if interrupted(Tree(root)):
             raise ScaffoldError(
                 f"The project in {root} is half made: the run that made it was interrupted.",
-                "the same ws-scaffold new project again completes it",
+                "the same ws-scaffold new … again completes it",
                 code=Code.UNFINISHED_RUN,
             )
     raise ScaffoldError("There is no generated project here or above.", MAKE_ONE, code=Code.NO_PROJECT)
@@ -57,8 +57,8 @@ def owner_of(path: Path) -> int:
     return path.lstat().st_uid
 
 
-def _is_believed(root: Path, start: Path) -> bool:
-    """Whether a project is ours, or of whoever the folder that one stands in belongs to, as in a container."""
+def is_believed(path: Path, start: Path) -> bool:
+    """Whether something is ours, or of whoever the folder that one stands in belongs to, as in a container."""
     if not hasattr(os, "geteuid"):
         return True
     us = os.geteuid()
@@ -67,7 +67,7 @@ def _is_believed(root: Path, start: Path) -> bool:
         believed.add(owner_of(start))
     if us == 0 and (sudoer := os.environ.get("SUDO_UID", "")).isdecimal():
         believed.add(int(sudoer))
-    return owner_of(root / answers_file_in(root)) in believed
+    return owner_of(path) in believed
 
 
 def _refused(name: str, reason: str, hint: str = "undo the last change to it, for example with git") -> ScaffoldError:

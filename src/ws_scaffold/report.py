@@ -126,6 +126,11 @@ def _plain(text: str) -> str:
     )
 
 
+def tell(notes: Iterable[str]) -> None:
+    """Print what a person is to know before questions are asked."""
+    write("".join(f"{_plain(f'note: {note}')}\n" for note in notes))
+
+
 # Reports --------------------------------------------------------------------------------------------------------------
 
 
