@@ -438,6 +438,24 @@ def test_what_is_declared_in_many_files_is_not_lacking(make: Make) -> None:
     assert host.lacks == ("litestar>=2.23",)
 
 
+@pytest.mark.parametrize(
+    ("said", "lacks"),
+    [
+        ('[project]\ndependencies = ["uvicorn>=0.30"]', True),
+        ('[project]\ndependencies = ["litestar"]\n[dependency-groups]\ndev = ["Uvicorn"]', True),
+        ('[project]\ndependencies = ["uvicorn[standard]"]', False),
+        ('[project]\ndependencies = ["uvicorn", "litestar[jwt,standard]"]', False),
+        ('[project]\ndependencies = ["uvicorn", "websockets>=13"]', False),
+        ('[project]\ndependencies = ["uvicorn", "wsproto"]', False),
+        ('[project]\ndependencies = ["granian"]', False),
+        ('[tool.poetry.dependencies]\nuvicorn = {version = "^0.30", extras = ["standard"]}', False),
+        ('[tool.poetry.dependencies]\nuvicorn = "^0.30"', True),
+    ],
+)
+def test_a_server_that_serves_no_websockets_is_known(make: Make, said: str, *, lacks: bool) -> None:
+    assert ("websockets" in only(make({"app.py": APP, "pyproject.toml": said})).lacks) == lacks
+
+
 def test_an_old_litestar_that_is_locked_or_installed_is_named(make: Make) -> None:
     lock = '[[package]]\nname = "litestar"\nversion = "2.19.0"\n\n[[package]]\nname = "litestar-vite"\nversion = "1"\n'
     root = make({".git/HEAD": "", "lib/pyproject.toml": PROJECT, "lib/app.py": APP, "uv.lock": lock})

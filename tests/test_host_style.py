@@ -189,7 +189,7 @@ def test_settings_of_ruff_run_nothing_and_apply_no_unsafe_fix(command: Command, 
 
 def test_what_the_application_lacks_is_said(command: Command, tmp_path: Path) -> None:
     make(tmp_path, pyproject='[project]\nname = "acme"\nversion = "1"\ndependencies = ["litestar>=2.20"]\n')
-    lacking = "note: its dependencies do not name what the handlers import: "
+    lacking = "note: its dependencies do not name what the handlers need: "
     out = command("new", "handler", "chat", "--interface", "listener")[1]
     assert f"{lacking}anyio, msgspec, litestar>=2.23\n" in out
     shared = ("new", "handler", "room", "--interface", "duplex-websocket", "--events", "channel")

@@ -159,6 +159,7 @@ def test_all_handlers_together_are_formatted_and_typed(everything: Path) -> None
     assert_formatted(everything)
     for checker in (
         ("mypy", "--no-error-summary"),
+        ("mypy", "--no-error-summary", "--warn-unreachable", "src"),  # as many an application asks for
         ("basedpyright", "--pythonpath", sys.executable),
     ):
         done = run(sys.executable, "-m", *checker, cwd=everything, timeout=300)

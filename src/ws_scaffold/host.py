@@ -160,7 +160,10 @@ def _host(tree: Tree, place: PurePosixPath, made: Application) -> Host:
         litestar=requirements.litestar,
         too_old=requirements.too_old,
         litestar_installed=requirements.litestar_installed,
-        lacks=tuple(settings.lacking([*BROUGHT, f"litestar>={WANTED}"])),
+        lacks=(
+            *settings.lacking([*BROUGHT, f"litestar>={WANTED}"]),
+            *([] if settings.serves_websockets() else ["websockets"]),
+        ),
     )
 
 

@@ -202,6 +202,13 @@ class Settings:
                 lacking.append(requirement)
         return lacking
 
+    def serves_websockets(self) -> bool:
+        """Whether nothing is known to lack for it: uvicorn alone serves none, and refuses whoever asks."""
+        needed = [*self._needed(), *self._grouped()]
+        names = _by_name(iter(needed))
+        has_extra = any(re.match(r"\s*(uvicorn|litestar)\s*\[[^]]*\bstandard\b", it, re.IGNORECASE) for it in needed)
+        return has_extra or "uvicorn" not in names or not names.keys().isdisjoint({"websockets", "wsproto"})
+
     def _installed(self) -> str | None:
         """Return the version that is installed, or locked, where it is too old."""
         found: list[str] = []
@@ -280,7 +287,8 @@ def _poetry(needed: dict[str, Any]) -> Iterator[str]:
     """Yield what poetry's tables say in the words of everybody else."""
     for name, said in needed.items():
         version = said.get("version", "") if isinstance(said, dict) else said
-        yield f"{name} {version}" if isinstance(version, str) else name
+        extras = ",".join(texts(said.get("extras"))) if isinstance(said, dict) else ""
+        yield f"{name}[{extras}] {version}" if isinstance(version, str) else name
 
 
 def _by_name(requirements: Iterator[str]) -> dict[str, str]:

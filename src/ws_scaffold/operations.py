@@ -154,7 +154,7 @@ def notes_about(host: "Host") -> tuple[str, ...]:
 
 
 def _lacking(requirements: Sequence[str]) -> str:
-    return f"its dependencies do not name what the handlers import: {', '.join(requirements)}" if requirements else ""
+    return f"its dependencies do not name what the handlers need: {', '.join(requirements)}" if requirements else ""
 
 
 def _said(note: str) -> tuple[str, ...]:
@@ -184,7 +184,8 @@ def with_requirements(change: Change, root: Path) -> Change:
 
 def _names_of(template: Template, host: "Host") -> Answers:
     """Return what a project is called after its application, as far as that can be a name."""
-    package = host.package.rpartition(".")[2].lower()
+    parts = [it for it in host.package.split(".") if it not in {"src", "lib"}]
+    package = parts[0].lower() if parts else ""
     wanted = {"project_name": host.root.name, "package_name": package}
     return {name: value for name, value in wanted.items() if value and not template.question(name).refusal(value)}
 
