@@ -19,7 +19,14 @@ Environment = Callable[[str], Path]
 Command = Callable[..., tuple[int, str, str]]
 """What runs the command, and returns its exit code and what it has printed, on both streams."""
 
-SPREAD = {"test_judge.py", "test_mutants.py", "test_never_lost.py", "test_projects.py", "test_render.py"}
+SPREAD = {
+    "test_hosts.py",
+    "test_judge.py",
+    "test_mutants.py",
+    "test_never_lost.py",
+    "test_projects.py",
+    "test_render.py",
+}
 """The files whose tests share nothing that takes long to make, and may run in different workers."""
 LONG = (
     *("test_brokers.py", "test_servers.py", "test_killed.py", "test_hosts.py", "test_projects.py", "test_update.py"),

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import pytest
 
 from conftest import Command
 from forks import run_pytest
-from projects import FIRSTS, HANDLERS, REPOSITORY, render, run
+from projects import FIRSTS, HANDLERS, PYTHONS, REPOSITORY, UV, commit, find_python, render, run
 from terminal import at_a_terminal, words
+from test_killed import two_versions
 from trees import contents
 from ws_scaffold.errors import UsageError
 from ws_scaffold.project import load_state
@@ -39,6 +41,10 @@ class Host:
     after: str
     python_path: str = "."
     pytest: tuple[str, ...] = ()
+    needs_more: bool = False
+    """Whether its environment has what ours has not: `MORE`."""
+    refused: str = ""
+    """Why the application refuses who has not logged in, if it does."""
 
 
 def host(text: str) -> str:
@@ -193,7 +199,179 @@ HOSTS = {
     ),
 }
 
+HOSTS["a core, a login and allowed hosts"] = Host(
+    {
+        "pyproject.toml": host(
+            """
+            [project]
+            name = "desk"
+            version = "1"
+            dependencies = ["litestar[jwt]>=2.25"]
+
+            [tool.pytest.ini_options]
+            testpaths = ["app/tests"]
+            asyncio_mode = "auto"
+            asyncio_default_fixture_loop_scope = "session"
+            asyncio_default_test_loop_scope = "session"
+            """
+        ),
+        "app/__init__.py": "",
+        "app/main.py": host(
+            """
+            from typing import Any
+
+            from litestar import Litestar, Request, get
+            from litestar.config.allowed_hosts import AllowedHostsConfig
+            from litestar.config.app import AppConfig
+            from litestar.connection import ASGIConnection
+            from litestar.plugins import InitPlugin
+            from litestar.security.jwt import JWTAuth, Token
+
+
+            class User:
+                def __init__(self, name: str) -> None:
+                    self.name = name
+
+
+            async def retrieve(token: Token, _: ASGIConnection[Any, Any, Any, Any]) -> User:
+                return User(token.sub)
+
+
+            auth = JWTAuth[User](retrieve_user_handler=retrieve, token_secret="opens nothing " * 3, exclude=["/health"])
+
+
+            @get("/health")
+            async def health() -> str:
+                return "well"
+
+
+            @get("/me")
+            async def me(request: Request[User, Token, Any]) -> str:
+                return request.user.name
+
+
+            class ApplicationCore(InitPlugin):
+                def on_app_init(self, app_config: AppConfig) -> AppConfig:
+                    app_config.allowed_hosts = AllowedHostsConfig(["desk.example.com"])
+                    app_config.route_handlers.extend([health, me])
+                    return auth.on_app_init(app_config)
+
+
+            def create_app() -> Litestar:
+                return Litestar(plugins=[ApplicationCore()])
+            """
+        ),
+        "app/tests/__init__.py": "",
+        "app/tests/test_main.py": host(
+            """
+            import asyncio
+
+            from litestar.testing import AsyncTestClient
+
+            from app.main import auth, create_app
+
+
+            async def test_who_has_logged_in_is_known() -> None:
+                asyncio.get_running_loop()
+                async with AsyncTestClient(create_app(), base_url="http://desk.example.com") as client:
+                    assert (await client.get("/health")).text == "well"
+                    assert (await client.get("/me")).status_code == 401
+                    headers = {"authorization": f"Bearer {auth.create_token('ada')}"}
+                    assert (await client.get("/me", headers=headers)).text == "ada"
+
+
+            async def test_other_hosts_are_refused() -> None:
+                async with AsyncTestClient(create_app(), base_url="http://other.example.com") as client:
+                    assert (await client.get("/health")).status_code == 400
+            """
+        ),
+    },
+    {"ws_path": "app/ws", "ws_import": "app.ws", "tests_path": "app/tests/ws", "application": "app.main:create_app()"},
+    "app/main.py",
+    "plugins=[ApplicationCore()]",
+    'plugins=[ApplicationCore(), __import__("app.ws").ws.WebsocketPlugin()]',
+    needs_more=True,
+    refused="Invalid token",
+)
+HOSTS["a namespace, structlog and channels"] = Host(
+    {
+        "pyproject.toml": host(
+            """
+            [project]
+            name = "acme-desk"
+            version = "1"
+            dependencies = ["litestar[structlog]>=2.25"]
+
+            [tool.setuptools.packages.find]
+            where = ["lib/src"]
+
+            [tool.pytest.ini_options]
+            pythonpath = ["lib/src"]
+            asyncio_mode = "strict"
+            asyncio_default_fixture_loop_scope = "function"
+            """
+        ),
+        "lib/src/acme/desk/asgi.py": host(
+            """
+            from litestar import Litestar, post
+            from litestar.channels import ChannelsPlugin
+            from litestar.channels.backends.memory import MemoryChannelsBackend
+            from litestar.di import NamedDependency
+            from litestar.plugins.structlog import StructlogPlugin
+
+
+            @post("/news")
+            async def publish(channels: NamedDependency[ChannelsPlugin]) -> None:
+                channels.publish("news", "news")
+
+
+            app = Litestar(
+                [publish],
+                plugins=[
+                    StructlogPlugin(),
+                    ChannelsPlugin(MemoryChannelsBackend(), channels=["news"]),
+                ],
+            )
+            """
+        ),
+        "tests/test_asgi.py": host(
+            """
+            import pytest
+            from litestar.testing import AsyncTestClient
+
+            from acme.desk.asgi import app
+
+
+            @pytest.mark.asyncio
+            async def test_news_are_published() -> None:
+                async with AsyncTestClient(app) as client:
+                    assert (await client.post("/news")).status_code == 201
+            """
+        ),
+    },
+    {"ws_path": "lib/src/acme/desk/ws", "ws_import": "acme.desk.ws", "application": "acme.desk.asgi:app"},
+    "lib/src/acme/desk/asgi.py",
+    "    plugins=[\n",
+    '    plugins=[\n        __import__("acme.desk.ws").desk.ws.WebsocketPlugin(),\n',
+    "lib/src",
+    needs_more=True,
+)
+OPEN = {"name": "open", "interface": "listener", "guard": "none"}
+"""A handler that lets everybody in, unlike the first ones."""
+MORE = ("litestar[jwt,structlog]", "pytest", "pytest-asyncio")
+
 each_host = pytest.mark.parametrize("kind", HOSTS)
+
+
+@pytest.fixture(scope="module")
+def more(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an environment with what some hosts need."""
+    target = tmp_path_factory.mktemp("more") / "environment"
+    python = find_python(PYTHONS[0]) or sys.executable
+    for step in (("venv", "--quiet", "--python", python, target), ("pip", "install", "-q", "--python", target, *MORE)):
+        done = run(*UV, *step, cwd=REPOSITORY, timeout=300)
+        assert done.returncode == 0, done.stdout
+    return target / "bin/python"
 
 
 @pytest.fixture
@@ -211,11 +389,11 @@ def own_files(folder: Path, kind: str) -> dict[str, bytes]:
     return {path: content for path, content in contents(folder).items() if path in HOSTS[kind].files}
 
 
-def run_tests(folder: Path, kind: str, *arguments: str) -> str:
+def run_tests(folder: Path, kind: str, *arguments: str, python: Path = Path(sys.executable)) -> str:
     """Run tests of a host, as it would run them, and return what pytest says."""
     options = ("-q", "-rs", "-p", "no:cacheprovider", *HOSTS[kind].pytest, *arguments)
     place = {"PYTHONPATH": HOSTS[kind].python_path}
-    done = run_pytest(Path(sys.executable), folder, *options, timeout=300, env=place)
+    done = run_pytest(python, folder, *options, timeout=120, env=place)
     assert done.returncode == 0, done.stdout
     return done.stdout
 
@@ -261,18 +439,39 @@ def test_edited_file_stays_when_the_last_handler_goes(command: Command, made: Pa
 
 @pytest.mark.slow
 @each_host
-def test_all_interfaces_pass_their_tests_and_the_host_passes_its_own(command: Command, made: Path, kind: str) -> None:
-    run_tests(made, kind, "tests")
+def test_all_interfaces_pass_their_tests_and_the_host_passes_its_own(
+    command: Command, made: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    """In its own settings, in another import mode, and without the plugin of pytest that happens to be there."""
+    it = HOSTS[kind]
+    python: Path = request.getfixturevalue("more") if it.needs_more else Path(sys.executable)
+    own = [path for path in it.files if "/test_" in path]
+    run_tests(made, kind, *own, python=python)
+    for handler in (*FIRSTS, OPEN):
+        flags = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
+        assert command("new", "handler", handler["name"], *flags)[0] == 0
+    out = run_tests(made, kind, load_state(made)["tests_path"], python=python)
+    assert ("add WebsocketPlugin() to the plugins of" in out) == bool(it.found["application"])
+    switch_on(made, kind)
+    out = run_tests(made, kind, python=python)
+    assert "add WebsocketPlugin()" not in out
+    guarded = sum(handler["guard"] == "token" for handler in FIRSTS) if it.found["application"] else 0
+    assert out.count(" is refused at ") == guarded + bool(it.refused)
+    assert not it.refused or f" is refused at {load_state(made)['ws_route']}/open: {it.refused}\n" in out
+    run_tests(made, kind, *own, "--import-mode=importlib", python=python)
+    run_tests(made, kind, load_state(made)["tests_path"], "-p", "no:anyio", python=python)
+
+
+@pytest.mark.slow
+@each_host
+def test_all_interfaces_are_typed_as_strictly_as_can_be(command: Command, made: Path, kind: str) -> None:
     for handler in FIRSTS:
         flags = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
         assert command("new", "handler", handler["name"], *flags)[0] == 0
-    tests = load_state(made)["tests_path"]
-    out = run_tests(made, kind, tests)
-    assert ("add WebsocketPlugin() to the plugins of" in out) == bool(HOSTS[kind].found["application"])
-    switch_on(made, kind)
-    out = run_tests(made, kind)
-    assert "add WebsocketPlugin()" not in out
-    run_tests(made, kind, "--import-mode=importlib", "-p", "no:anyio")
+    place = {"MYPYPATH": HOSTS[kind].python_path}
+    package = load_state(made)["ws_import"]
+    done = run(sys.executable, "-m", "mypy", "--strict", "--warn-unreachable", "-p", package, cwd=made, env=place)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow
@@ -506,3 +705,66 @@ def test_half_made_handler_says_what_completes_it(
         assert command("new", "handler", "chat", "--interface", "listener")[0] == 1
     code, _, err = command("list")
     assert (code, "  try: the same ws-scaffold new … again completes it\n" in err) == (1, True)
+
+
+# Two templates --------------------------------------------------------------------------------------------------------
+
+
+def another_template(folder: Path) -> Path:
+    """Return a template of somebody else's, of an application, with two versions."""
+    write_all(
+        folder,
+        {
+            "copier.yml": "name:\n  type: str\n  default: desk\n",
+            "app.py.jinja": 'from litestar import Litestar\n\nNAME = "{{ name }}"\napp = Litestar()\n',
+            "requirements.txt": "anyio\nlitestar>=2.25\nmsgspec\n",
+            "{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers|to_nice_yaml }}",
+        },
+    )
+    commit(folder)
+    assert run("git", "tag", "v1.0.0", cwd=folder).returncode == 0
+    (folder / "app.py.jinja").write_text((folder / "app.py.jinja").read_text() + "\n# Of the second version.\n")
+    commit(folder, "Later")
+    assert run("git", "tag", "v2.0.0", cwd=folder).returncode == 0
+    return folder
+
+
+@pytest.mark.parametrize("by", ["ws-scaffold", "copier"])
+@pytest.mark.parametrize("first", ["theirs", "ours"])
+def test_application_of_another_template_is_updated_by_both(
+    command: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, first: str, by: str
+) -> None:
+    """In either order, and ours by either tool: each brings its own files, and none of the other's."""
+    theirs = another_template(tmp_path_factory.mktemp("theirs"))
+    project = tmp_path / "desk"
+    copier.run_copy(str(theirs), project, defaults=True, quiet=True, vcs_ref="v1.0.0")
+    assert command("-C", str(project), "new", "handler", "chat", "--interface", "listener")[0] == 0
+    state = project / STATE
+    text = re.sub("_commit: .*", "_commit: v0.0.1", state.read_text())
+    state.write_text(re.sub("_src_path: .*", f"_src_path: {two_versions(tmp_path_factory.mktemp('ours'))}", text))
+    commit(project)
+
+    def update_theirs() -> None:
+        before = {path: it for path, it in contents(project).items() if "ws" in path}
+        copier.run_update(project, defaults=True, overwrite=True, quiet=True)
+        assert "# Of the second version.\n" in (project / "app.py").read_text()
+        assert {path: it for path, it in contents(project).items() if "ws" in path} == before
+
+    def update_ours() -> None:
+        before = {path: it for path, it in contents(project).items() if "ws" not in path}
+        if by == "copier":
+            copier.run_update(project, answers_file=STATE, defaults=True, overwrite=True, quiet=True)
+        else:
+            code, out, _ = command("-C", str(project), "update")
+            assert (code, "conflict" in out) == (0, False)
+        assert (project / "ws/chat/logic.py").is_file()
+        assert (project / "ws/chat/handler.py").read_text().endswith("\n# A fix.\n")
+        assert {path: it for path, it in contents(project).items() if "ws" not in path} == before
+
+    steps = [update_theirs, update_ours]
+    for step in steps if first == "theirs" else reversed(steps):
+        step()
+        commit(project)
+    assert "_commit: v2.0.0\n" in (project / ".copier-answers.yml").read_text()
+    assert "_commit: v0.0.2\n" in state.read_text()
+    assert command("-C", str(project), "new", "handler", "feed", "--interface", "stream")[0] == 0
