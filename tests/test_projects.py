@@ -28,11 +28,17 @@ def test_all_handlers_together_pass_their_own_tests(everything: Path, environmen
 
 
 @pytest.mark.parametrize("version", PYTHONS[1:])
-def test_every_form_passes_its_own_tests_on_later_pythons(
+def test_every_form_passes_its_own_tests_on_a_later_python(
     template: Path, tmp_path: Path, environment: Environment, version: str
 ) -> None:
-    """All of them in one project, and in a new process."""
-    project = render(template, tmp_path / "forms", {"asyncapi": "yes", "handlers": FORMS})
+    """In one project for each Python, and in a new process; test_mutants.py has them all on the first one.
+
+    Each Python has every interface, of which the payloads and the kinds of events take turns.
+    """
+    turn = PYTHONS.index(version) % 2
+    handlers = [handler for number, handler in enumerate(FORMS) if (number + number // 2) % 2 == turn]
+    assert {handler["interface"] for handler in handlers} == {handler["interface"] for handler in FORMS}
+    project = render(template, tmp_path / "forms", {"asyncapi": "yes", "handlers": handlers})
     done = run_own_tests(environment(version), project, timeout=600, forked=False)
     assert done.returncode == 0, done.stdout
 
