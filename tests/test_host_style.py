@@ -41,6 +41,7 @@ PYPROJECT = """
     force-single-line = true
     required-imports = ["from __future__ import annotations"]
     """
+CRLF = '[tool.ruff.format]\nline-ending = "cr-lf"'
 MAIN = """
     from __future__ import annotations
 
@@ -209,3 +210,19 @@ def test_pytest_is_started_with_the_applications_interpreter(
     out = command("new", "handler", "chat", "--interface", "listener", "--dry-run", "--json")[1]
     assert json.loads(out)["written"] is False
     assert "\nnext: .venv/bin/python -m pytest tests/ws\n" in command("new", "handler", "chat", "--defaults")[1]
+
+
+def test_lines_end_as_ruff_is_told(command: Command, tmp_path: Path) -> None:
+    """The header's as well; and that is no edit."""
+    make(tmp_path, pyproject=textwrap.dedent(PYPROJECT).replace("[tool.ruff.format]", CRLF))
+    before = contents(tmp_path)
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    assert command("rename", "handler", "chat", "talk")[0] == 0
+    content = (tmp_path / "src/acme/ws/talk/service.py").read_bytes()
+    assert content.startswith(LICENCE.replace("\n", "\r\n").encode())
+    assert content.count(b"\n") == content.count(b"\r\n")
+    assert command("new", "handler", "feed", "--interface", "stream")[0] == 0
+    for name in ("talk", "feed"):
+        code, out, _ = command("remove", "handler", name)
+        assert (code, "(it holds edits" in out) == (0, False), out
+    assert contents(tmp_path) == before

@@ -115,7 +115,8 @@ class Formatter:
         """Return the style in which base is closest to ours."""
         if base == ours or not path.endswith(".py"):
             return _as_it_is
-        header = self.header if ours.startswith(self.header) else b""
+        header = self._header_above(ours)
+        header = header if ours.startswith(header) else b""
         ours = ours.removeprefix(header)
         styles: list[Style] = [_as_it_is, self.formatted, self._mended]
         distances: list[int] = []
@@ -128,7 +129,14 @@ class Formatter:
 
     def new(self, path: str, content: bytes) -> bytes:
         """Return a file that is not there yet as the project would have it: with its header, mended and formatted."""
-        return self.header + self._mended(path, content) if path.endswith(".py") else content
+        if not path.endswith(".py"):
+            return content
+        content = self._mended(path, content)
+        return self._header_above(content) + content
+
+    def _header_above(self, content: bytes) -> bytes:
+        """Return the header with lines that end as those of a file do."""
+        return self.header.replace(b"\n", b"\r\n") if b"\r\n" in content else self.header
 
     def formatted(self, path: str, content: bytes) -> bytes:
         """Return a file as the project's formatter leaves it."""
@@ -185,6 +193,6 @@ def _distance(one: bytes, other: bytes) -> int:
     """Return how many lines differ."""
     if one == other:
         return 0
-    lines, others = one.splitlines(), other.splitlines()
+    lines, others = one.splitlines(keepends=True), other.splitlines(keepends=True)  # ruff may be told how they end
     matched = sum(block.size for block in SequenceMatcher(None, lines, others, autojunk=False).get_matching_blocks())
     return len(lines) + len(others) - 2 * matched
