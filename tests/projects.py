@@ -89,6 +89,11 @@ FIRSTS = list({handler["interface"]: handler for handler in FORMS}.values())
 """One of every interface."""
 
 
+def words_of(handler: Handler) -> list[str]:
+    """Return a handler as it is said on the command line: its name, and its answers."""
+    return [handler["name"], *(f"--{key}={value}" for key, value in handler.items() if key != "name")]
+
+
 def commit(source: Path, message: str = "Template") -> None:
     """Put a folder under version control, as it is."""
     git = ["git", "-c", "user.name=Tests", "-c", "user.email=tests@localhost", "-C", str(source)]

@@ -9,7 +9,7 @@ import pytest
 
 from conftest import Command
 from forks import run_pytest
-from projects import FIRSTS, run
+from projects import FIRSTS, run, words_of
 from trees import contents
 
 LICENCE = "# Copyright 2026 Acme Inc.\n# SPDX-License-Identifier: MIT\n"
@@ -71,12 +71,6 @@ def acme(tmp_path: Path) -> Path:
     return make(tmp_path)
 
 
-def add(command: Command, handler: dict[str, str]) -> tuple[int, str, str]:
-    """Add a handler, and return how it went."""
-    answers = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
-    return command("new", "handler", handler["name"], *answers)
-
-
 def assert_in_style(folder: Path, header: str = f"{LICENCE}\n") -> None:
     """Check that the application's own ruff finds nothing to say, and that each file begins as the others do."""
     for arguments in (("check",), ("format", "--check")):
@@ -88,7 +82,7 @@ def assert_in_style(folder: Path, header: str = f"{LICENCE}\n") -> None:
 @pytest.mark.slow
 def test_every_interface_is_written_as_the_application_is_and_passes_its_tests(command: Command, acme: Path) -> None:
     for handler in FIRSTS:
-        assert add(command, handler)[0] == 0
+        assert command("new", "handler", *words_of(handler))[0] == 0
         assert_in_style(acme)
     options = ("-q", "-p", "no:cacheprovider", "-n0", "tests")
     done = run_pytest(Path(sys.executable), acme, *options, timeout=120, env={"PYTHONPATH": "src"})

@@ -14,7 +14,7 @@ import pytest
 
 from conftest import Command
 from forks import run_pytest
-from projects import FIRSTS, HANDLERS, PYTHONS, REPOSITORY, UV, commit, find_python, render, run
+from projects import FIRSTS, HANDLERS, PYTHONS, REPOSITORY, UV, commit, find_python, render, run, words_of
 from terminal import at_a_terminal, words
 from test_killed import two_versions
 from trees import contents
@@ -448,8 +448,7 @@ def test_all_interfaces_pass_their_tests_and_the_host_passes_its_own(
     own = [path for path in it.files if "/test_" in path]
     run_tests(made, kind, *own, python=python)
     for handler in (*FIRSTS, OPEN):
-        flags = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
-        assert command("new", "handler", handler["name"], *flags)[0] == 0
+        assert command("new", "handler", *words_of(handler))[0] == 0
     out = run_tests(made, kind, load_state(made)["tests_path"], python=python)
     assert ("add WebsocketPlugin() to the plugins of" in out) == bool(it.found["application"])
     switch_on(made, kind)
@@ -466,8 +465,7 @@ def test_all_interfaces_pass_their_tests_and_the_host_passes_its_own(
 @each_host
 def test_all_interfaces_are_typed_as_strictly_as_can_be(command: Command, made: Path, kind: str) -> None:
     for handler in FIRSTS:
-        flags = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
-        assert command("new", "handler", handler["name"], *flags)[0] == 0
+        assert command("new", "handler", *words_of(handler))[0] == 0
     place = {"MYPYPATH": HOSTS[kind].python_path}
     package = load_state(made)["ws_import"]
     done = run(sys.executable, "-m", "mypy", "--strict", "--warn-unreachable", "-p", package, cwd=made, env=place)
@@ -481,8 +479,7 @@ def test_what_is_written_is_what_copier_writes(
 ) -> None:
     theirs = own_files(made, kind)
     for handler in FIRSTS:
-        flags = [word for key, value in handler.items() if key != "name" for word in (f"--{key}", value)]
-        assert command("new", "handler", handler["name"], *flags)[0] == 0
+        assert command("new", "handler", *words_of(handler))[0] == 0
     target = tmp_path_factory.mktemp("copied")
     answers = {**all_answers(load_state(made)), "project_name": load_state(made)["project_name"]}
     copier.run_copy(str(plain_template), target, data=answers, defaults=True, quiet=True)
