@@ -1,8 +1,10 @@
 """A handler comes into an application that exists: no file of it is touched, and the handler is as in any project."""
 
+import asyncio
 import itertools
 import json
 import re
+import subprocess
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -11,10 +13,12 @@ from typing import Any
 
 import copier
 import pytest
+from websockets.asyncio.client import connect
 
 from conftest import Command
 from forks import run_pytest
 from projects import FIRSTS, HANDLERS, PYTHONS, REPOSITORY, UV, commit, find_python, render, run, words_of
+from serving.server import DEADLINE, HOST, free_port, listens, wait_until
 from terminal import at_a_terminal, words
 from test_killed import two_versions
 from trees import contents
@@ -459,6 +463,41 @@ def test_all_interfaces_pass_their_tests_and_the_host_passes_its_own(
     assert not it.refused or f" is refused at {load_state(made)['ws_route']}/open: {it.refused}\n" in out
     run_tests(made, kind, *own, "--import-mode=importlib", python=python)
     run_tests(made, kind, load_state(made)["tests_path"], "-p", "no:anyio", python=python)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["everything is taken"])
+def test_handlers_and_the_hosts_own_are_served_by_a_real_server(
+    command: Command, made: Path, tmp_path_factory: pytest.TempPathFactory, kind: str
+) -> None:
+    assert command("new", "handler", *words_of(OPEN))[0] == 0
+    switch_on(made, kind)
+    port, output = free_port(), tmp_path_factory.mktemp("output") / "output"
+
+    async def visit() -> list[Any]:
+        async with connect(f"ws://{HOST}:{port}/live/open", proxy=None) as client:
+            await client.send('{"text": "hello"}')
+            reply = json.loads(await client.recv())
+            await client.send("nonsense")
+            error = json.loads(await client.recv())
+        async with connect(f"ws://{HOST}:{port}/ws", proxy=None) as client:
+            await client.send("x" * 1000)
+            return [reply, error["type"], json.loads(await client.recv())]
+
+    server = ("-m", "uvicorn", "--factory", "app.server:create_app", "--host", HOST, "--port", str(port))
+    with (
+        output.open("wb") as log,
+        subprocess.Popen([sys.executable, *server], cwd=made, stdout=log, stderr=subprocess.STDOUT) as process,
+    ):
+        try:
+            wait_until(lambda: [] if listens(port) else ["nobody listens"], output.read_text)
+            answered = asyncio.run(asyncio.wait_for(visit(), DEADLINE))
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+    expected = {"type": "reply", "number": 1, "text": "hello"}
+    assert answered == [expected, "error", ["OwnSocket", "its own", 1000]]
+    assert "Traceback" not in output.read_text()
 
 
 @pytest.mark.slow
