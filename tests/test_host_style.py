@@ -1,6 +1,7 @@
 """What is generated into an application that exists is written as the application is: and that is no edit."""
 
 import json
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -220,3 +221,14 @@ def test_lines_end_as_ruff_is_told(command: Command, tmp_path: Path) -> None:
         code, out, _ = command("remove", "handler", name)
         assert (code, "(it holds edits" in out) == (0, False), out
     assert contents(tmp_path) == before
+
+
+def test_ruff_that_does_not_end_holds_nobody_up(command: Command, acme: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its settings may extend a pipe, from which it would read for ever."""
+    monkeypatch.setattr("ws_scaffold.formatting.PATIENCE", 0.5)
+    os.mkfifo(acme / "pipe.toml")
+    settings = (acme / "pyproject.toml").read_text()
+    (acme / "pyproject.toml").write_text(settings.replace("[tool.ruff]\n", '[tool.ruff]\nextend = "pipe.toml"\n'))
+    code, out, _ = command("new", "handler", "chat", "--interface", "listener")
+    assert (code, out.count("note: ruff did not end within 0.5 seconds")) == (0, 1)
+    assert (acme / "src/acme/ws/chat/handler.py").is_file()

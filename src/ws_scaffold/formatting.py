@@ -26,6 +26,8 @@ FORMATTED = (("format",),)
 MENDED = (("check", "--fix-only", "--no-unsafe-fixes", "--exit-zero"), *FORMATTED)
 
 NO_HEADER = re.compile(r"#\s*(!|-\*-|(ruff|type|mypy|pylint|flake8|noqa|fmt|isort|pyright|vim|coding|pragma)\b)")
+PATIENCE = 20
+"""Seconds that ruff may take for a file."""
 FEWEST_HEADERS = 3
 NEARLY_ALL = 0.9
 
@@ -175,13 +177,19 @@ class Formatter:
         import subprocess  # noqa: PLC0415 - it takes long to import, and most projects keep the settings
 
         told = ["--config", f"lint.isort.known-first-party={json.dumps(self.first_party)}"] if self.first_party else []
-        done = subprocess.run(  # noqa: S603 - find_ruff says which one it is
-            [self.ruff, *command, *told, "--quiet", "--no-cache", "--stdin-filename", str(self.root / path), "-"],
-            input=content,
-            capture_output=True,
-            check=False,
-            cwd=self.root,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 - find_ruff says which one it is
+                [self.ruff, *command, *told, "--quiet", "--no-cache", "--stdin-filename", str(self.root / path), "-"],
+                input=content,
+                capture_output=True,
+                check=False,
+                cwd=self.root,
+                timeout=PATIENCE,
+            )
+        except subprocess.TimeoutExpired:  # its settings may extend a pipe
+            self.ruff = None
+            self.notes[f"ruff did not end within {PATIENCE} seconds, so formatting counts as edits"] = None
+            return content
         if done.returncode:
             reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["it failed"])[0]
             self.notes[f"ruff cannot format, so formatting counts as edits: {reason}"] = None
