@@ -231,4 +231,5 @@ def test_ruff_that_does_not_end_holds_nobody_up(command: Command, acme: Path, mo
     (acme / "pyproject.toml").write_text(settings.replace("[tool.ruff]\n", '[tool.ruff]\nextend = "pipe.toml"\n'))
     code, out, _ = command("new", "handler", "chat", "--interface", "listener")
     assert (code, out.count("note: ruff did not end within 0.5 seconds")) == (0, 1)
+    assert "there is no ruff" not in out
     assert (acme / "src/acme/ws/chat/handler.py").is_file()

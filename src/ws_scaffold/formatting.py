@@ -103,7 +103,7 @@ class Formatter:
     root: Path
     ruff: str | None
     is_used: bool = True
-    """Whether the project formats with ruff; else only its header makes its style."""
+    """Whether the project formats with ruff, and that has ended so far; else only its header makes its style."""
     header: bytes = b""
     """What each of its files begins with."""
     first_party: Sequence[str] = ()
@@ -159,7 +159,7 @@ class Formatter:
                 it.result()
 
     def _styled(self, path: str, content: bytes, commands: tuple[tuple[str, ...], ...]) -> bytes:
-        if not self.is_used or not path.endswith(".py"):
+        if not path.endswith(".py"):
             return content
         for command in commands:
             asked = (path, content, command)
@@ -169,6 +169,8 @@ class Formatter:
         return content
 
     def _run(self, path: str, content: bytes, command: tuple[str, ...]) -> bytes:
+        if not self.is_used:
+            return content
         if self.ruff is None:
             self.notes["the project formats in a way of its own, and there is no ruff: formatting counts as edits"] = (
                 None
@@ -187,7 +189,7 @@ class Formatter:
                 timeout=PATIENCE,
             )
         except subprocess.TimeoutExpired:  # its settings may extend a pipe
-            self.ruff = None
+            self.is_used = False
             self.notes[f"ruff did not end within {PATIENCE} seconds, so formatting counts as edits"] = None
             return content
         if done.returncode:
