@@ -564,12 +564,8 @@ def test_answers_of_another_template_are_left_alone(command: Command, made: Path
     assert [entry["name"] for entry in load_state(made)["handlers"]] == ["chat", "feed"]
 
 
-@pytest.mark.parametrize("again", ["chat", "feed"])
-@pytest.mark.parametrize("kind", ["flat"])
-def test_first_handler_that_was_interrupted_is_completed_by_the_next_run(
-    command: Command, made: Path, monkeypatch: pytest.MonkeyPatch, kind: str, again: str
-) -> None:
-    del kind
+def interrupt_the_first_handler(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin to make a handler that is called chat, and stop after some of its files."""
     write, written = Tree.write, itertools.count()
 
     def interrupt(tree: Tree, path: str, *arguments: Any, **options: Any) -> Any:
@@ -580,6 +576,15 @@ def test_first_handler_that_was_interrupted_is_completed_by_the_next_run(
     with monkeypatch.context() as patch:
         patch.setattr(Tree, "write", interrupt)
         assert command("new", "handler", "chat", "--interface", "listener")[0] == 1
+
+
+@pytest.mark.parametrize("again", ["chat", "feed"])
+@pytest.mark.parametrize("kind", ["flat"])
+def test_first_handler_that_was_interrupted_is_completed_by_the_next_run(
+    command: Command, made: Path, monkeypatch: pytest.MonkeyPatch, kind: str, again: str
+) -> None:
+    del kind
+    interrupt_the_first_handler(command, monkeypatch)
     assert not (made / STATE).exists()
     assert command("new", "handler", again, "--interface", "listener")[0] == 0
     assert [entry["name"] for entry in load_state(made)["handlers"]] == list(dict.fromkeys(["chat", again]))
@@ -675,8 +680,8 @@ def test_application_that_is_said_is_taken(command: Command, tmp_path: Path, sai
 @pytest.mark.slow
 def test_at_a_terminal_one_chooses_among_several(tmp_path: Path) -> None:
     write_all(tmp_path, TWO)
-    words_of_it = (sys.executable, "-m", "ws_scaffold", "new", "handler", "chat")
-    shown = words(at_a_terminal(words_of_it, tmp_path))
+    program = (sys.executable, "-m", "ws_scaffold", "new", "handler", "chat")
+    shown = words(at_a_terminal(program, tmp_path))
     assert "Which application is it?" in shown
     assert "admin.panel.site:make_site(), in admin/panel/site.py:5" in shown
     assert shown.index("note: the application is in acme/main.py:3") < shown.index(
@@ -728,17 +733,7 @@ def test_half_made_handler_says_what_completes_it(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_all(tmp_path, TWO)
-    written = itertools.count()
-    write = Tree.write
-
-    def interrupt(tree: Tree, path: str, *arguments: Any, **options: Any) -> Any:
-        if next(written) == 5:
-            raise KeyboardInterrupt
-        return write(tree, path, *arguments, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Tree, "write", interrupt)
-        assert command("new", "handler", "chat", "--interface", "listener")[0] == 1
+    interrupt_the_first_handler(command, monkeypatch)
     code, _, err = command("list")
     assert (code, "  try: the same ws-scaffold new … again completes it\n" in err) == (1, True)
 

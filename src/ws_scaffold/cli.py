@@ -18,14 +18,7 @@ from ws_scaffold.merge import plan, unresolved
 from ws_scaffold.operations import Change
 from ws_scaffold.paths import own_template
 from ws_scaffold.plan import Plan, Step
-from ws_scaffold.project import (
-    check_state,
-    find_root,
-    is_of_another_template,
-    load_state,
-    locked,
-    template_of,
-)
+from ws_scaffold.project import check_state, find_root, is_of_another_template, load_state, locked, template_of
 from ws_scaffold.render import ANSWERS_FILE, HOST_ANSWERS_FILE, Rendering
 from ws_scaffold.report import (
     Check,

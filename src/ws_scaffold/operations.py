@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ws_scaffold import releases
 from ws_scaffold.changelog import News, news
 from ws_scaffold.errors import Code, ScaffoldError, UsageError, did_you_mean
+from ws_scaffold.host_config import WANTED, Settings
 from ws_scaffold.merge import Versions
 from ws_scaffold.render import Rendering, State, all_answers
 from ws_scaffold.spelling import spelling_of
@@ -20,9 +21,6 @@ from ws_scaffold.template import ENTRY_NAME, LAYOUT, Answers, Ask, Question, Tem
 
 if TYPE_CHECKING:
     from ws_scaffold.host import Host  # it takes time to import, and is needed once
-
-NEEDED_LITESTAR = "2.23"
-"""What has all that generated code imports; `host_config` looks for it."""
 
 
 def spelled(name: str) -> str:
@@ -112,7 +110,7 @@ def in_an_application(template: Template, host: "Host", name: str | None, given:
     if host.too_old or host.litestar_installed:
         has = f"has Litestar {host.litestar_installed}" if host.litestar_installed else f"asks for {host.litestar}"
         raise ScaffoldError(
-            f"The application {has}, and a handler needs {NEEDED_LITESTAR} or newer; nothing was written.",
+            f"The application {has}, and a handler needs {WANTED} or newer; nothing was written.",
             "update Litestar first",
             code=Code.LITESTAR_TOO_OLD,
         )
@@ -175,8 +173,6 @@ def with_requirements(change: Change, root: Path) -> Change:
     """Return a change with a note of what an application has to install because of it."""
     if change.new.about.get(LAYOUT) != "host":
         return change
-    from ws_scaffold.host_config import Settings  # noqa: PLC0415 - it takes time to import, and few need it
-
     known = change.old.requirements if change.old else []
     lacking = Settings(root=root).lacking(it for it in change.new.requirements if it not in known)
     return dataclasses.replace(change, notes=(*change.notes, *_said(_lacking(lacking))))
