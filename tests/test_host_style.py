@@ -131,6 +131,46 @@ def test_comment_of_the_users_at_the_top_is_an_edit(command: Command, acme: Path
     assert service.read_text().startswith("# Ours")
 
 
+def test_commas_that_the_formatter_leaves_and_the_linter_wants_are_settled(command: Command, tmp_path: Path) -> None:
+    """And are no edit, after the application's own `--fix` either."""
+    make(tmp_path, pyproject=textwrap.dedent(PYPROJECT).replace('"TID"]', '"TID", "COM812"]'))
+    before = contents(tmp_path)
+    for handler in FIRSTS:
+        assert command("new", "handler", *words_of(handler))[0] == 0
+    assert_in_style(tmp_path)
+    for handler in FIRSTS:
+        out = command("remove", "handler", handler["name"])[1]
+        assert " (it holds edits" not in out, out
+    assert contents(tmp_path) == before
+
+
+def test_year_in_a_header_is_no_edit(command: Command, tmp_path: Path) -> None:
+    make(tmp_path, header=f"{LICENCE.replace('2026', '2021-2026')}\n")
+    main = tmp_path / "src/acme/main.py"
+    main.write_text(main.read_text().replace("2021-2026", "2020"))
+    before = contents(tmp_path)
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    service = tmp_path / "src/acme/ws/chat/service.py"
+    assert "2021-2026" in service.read_text()
+    service.write_text(service.read_text().replace("2021-2026", "2021-2027"))
+    assert command("change", "handler", "chat", "--interface", "stream")[0] == 0
+    assert service.read_text().startswith(LICENCE.replace("2026", "2021-2027"))
+    assert command("new", "handler", "feed", "--interface", "stream")[0] == 0
+    assert "2021-2027" in (tmp_path / "src/acme/ws/feed/service.py").read_text()
+    for name in ("chat", "feed"):
+        out = command("remove", "handler", name)[1]
+        assert " (it holds edits" not in out, out
+    assert contents(tmp_path) == before
+
+
+def test_note_on_settings_that_ruff_refuses_says_why(command: Command, acme: Path) -> None:
+    settings = (acme / "pyproject.toml").read_text()
+    (acme / "pyproject.toml").write_text(settings.replace("[tool.ruff]\n", "[tool.ruff]\nno-such-setting = 1\n"))
+    code, out, _ = command("new", "handler", "chat", "--interface", "listener")
+    (note,) = [line for line in out.splitlines() if line.startswith("note: ruff cannot format")]
+    assert (code, "pyproject.toml" in note, "unknown field `no-such-setting`" in note) == (0, True, True), note
+
+
 @pytest.mark.parametrize("header", ["", LICENCE, f"{LICENCE}\n"], ids=["none", "close", "with a blank line"])
 def test_header_is_that_of_the_other_files(command: Command, tmp_path: Path, header: str) -> None:
     """Where ruff is not used, nothing else is another than in a project of our own."""

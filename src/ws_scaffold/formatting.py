@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -22,12 +22,19 @@ from ws_scaffold.tree import Tree
 PYPROJECT = "pyproject.toml"
 SETTINGS_FILES = ("ruff.toml", ".ruff.toml")
 
-FORMATTED = (("format",),)
-MENDED = (("check", "--fix-only", "--no-unsafe-fixes", "--exit-zero"), *FORMATTED)
+FORMAT = ("format",)
+MEND = ("check", "--fix-only", "--no-unsafe-fixes", "--exit-zero")
+FORMATTED = (FORMAT,)
+MENDED = (MEND, FORMAT, MEND, FORMAT)
+"""Twice, as a line that the formatter has split may want a comma (COM812), which splits it again."""
 
 NO_HEADER = re.compile(r"#\s*(!|-\*-|(ruff|type|mypy|pylint|flake8|noqa|fmt|isort|pyright|vim|coding|pragma)\b)")
+YEARS = re.compile(r"\b(?:19|20)\d\d(?:\s*(?:-|–|,)\s*(?:19|20)\d\d)*\b")  # noqa: RUF001 - a dash is one of them
+"""What may differ in a header from file to file."""
 PATIENCE = 20
 """Seconds that ruff may take for a file."""
+CAUSE = "Cause: "
+LONGEST_REASON = 200
 FEWEST_HEADERS = 3
 NEARLY_ALL = 0.9
 
@@ -80,20 +87,30 @@ def find_ruff(root: Path) -> str | None:
 
 
 def header_of(files: Iterable[bytes]) -> str:
-    """Return the comment that nearly every file begins with, and the blank line below it; nothing where none does."""
-    found, spaced = Counter[str](), Counter[str]()
+    """Return the comment that nearly every file begins with, and the blank line below it; nothing where none does.
+
+    Of headers that differ only in their years it is the latest.
+    """
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    spaced = Counter[str]()
     for content in files:
         lines = content.decode("utf-8-sig", "replace").splitlines()
         if not any(map(str.strip, lines)):
             continue
         above = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
         header = "".join(f"{line.rstrip()}\n" for line in lines[:above] if not NO_HEADER.match(line))
-        found[header] += 1
-        spaced[header] += lines[above : above + 1] == [""]
-    (header, times), *_ = found.most_common(1) or [("", 0)]
-    if not header or times < max(FEWEST_HEADERS, NEARLY_ALL * found.total()):
+        alike = YEARS.sub("", header)
+        found[alike][header] += 1
+        spaced[alike] += lines[above : above + 1] == [""]
+    times = {alike: same.total() for alike, same in found.items()}
+    alike = max(times, key=times.__getitem__, default="")
+    if not alike or times[alike] < max(FEWEST_HEADERS, NEARLY_ALL * sum(times.values())):
         return ""
-    return f"{header}\n" if 2 * spaced[header] > times else header
+    latest = max(
+        found[alike],
+        key=lambda it: (max(re.findall(r"\d{4}", " ".join(YEARS.findall(it))), default=""), found[alike][it]),
+    )
+    return f"{latest}\n" if 2 * spaced[alike] > times[alike] else latest
 
 
 @dataclass
@@ -104,8 +121,8 @@ class Formatter:
     ruff: str | None
     is_used: bool = True
     """Whether the project formats with ruff, and that has ended so far; else only its header makes its style."""
-    header: bytes = b""
-    """What each of its files begins with."""
+    header: str = ""
+    """What each of its files begins with, whatever the years."""
     first_party: Sequence[str] = ()
     """The packages whose imports are sorted as the project's own, where their files do not say so yet."""
     notes: dict[str, None] = field(default_factory=dict)
@@ -117,8 +134,7 @@ class Formatter:
         """Return the style in which base is closest to ours."""
         if base == ours or not path.endswith(".py"):
             return _as_it_is
-        header = self._header_above(ours)
-        header = header if ours.startswith(header) else b""
+        header = self._header_in(ours)
         ours = ours.removeprefix(header)
         styles: list[Style] = [_as_it_is, self.formatted, self._mended]
         distances: list[int] = []
@@ -138,7 +154,13 @@ class Formatter:
 
     def _header_above(self, content: bytes) -> bytes:
         """Return the header with lines that end as those of a file do."""
-        return self.header.replace(b"\n", b"\r\n") if b"\r\n" in content else self.header
+        return _ending_as(content, self.header).encode()
+
+    def _header_in(self, content: bytes) -> bytes:
+        """Return the header that a file begins with; nothing where it begins with none."""
+        parts = YEARS.split(_ending_as(content, self.header))
+        found = re.match(YEARS.pattern.join(map(re.escape, parts)).encode(), content)
+        return found[0] if found else b""
 
     def formatted(self, path: str, content: bytes) -> bytes:
         """Return a file as the project's formatter leaves it."""
@@ -165,6 +187,8 @@ class Formatter:
             asked = (path, content, command)
             if asked not in self._seen:  # one file is looked at more than once
                 self._seen[asked] = self._run(*asked)
+            if command is FORMAT and content == self._seen[asked]:
+                break
             content = self._seen[asked]
         return content
 
@@ -193,10 +217,24 @@ class Formatter:
             self.notes[f"ruff did not end within {PATIENCE} seconds, so formatting counts as edits"] = None
             return content
         if done.returncode:
-            reason = (done.stderr.decode(errors="replace").strip().splitlines() or ["it failed"])[0]
+            reason = _reason(done.stderr.decode(errors="replace"))
             self.notes[f"ruff cannot format, so formatting counts as edits: {reason}"] = None
             return content
         return done.stdout
+
+
+def _ending_as(content: bytes, text: str) -> str:
+    return text.replace("\n", "\r\n") if b"\r\n" in content else text
+
+
+def _reason(said: str) -> str:
+    """Return why ruff has failed, in a line of what it said; where it names causes, the line above them says nothing.
+
+    What it draws of a file between them is left out.
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip() and "|" not in line]
+    first = next((number for number, line in enumerate(lines) if line.startswith(CAUSE)), 0)
+    return ": ".join(line.removeprefix(CAUSE) for line in lines[first : first + 3])[:LONGEST_REASON] or "it failed"
 
 
 def _distance(one: bytes, other: bytes) -> int:

@@ -141,7 +141,7 @@ class _Planner:
             return None
         ruff = find_ruff(root) if uses_ruff else None
         own = settings.first_party(folder, self._versions.package[1]) if ruff else []
-        return Formatter(root, ruff, uses_ruff, header.encode(), own)
+        return Formatter(root, ruff, uses_ruff, header, own)
 
     @property
     def notes(self) -> tuple[str, ...]:
