@@ -250,6 +250,67 @@ def test_the_likeliest_application_comes_first_and_no_example_with_it(make: Make
     assert [it.application.module for it in hosts] == ["a/app.py", "a/main.py", "a/cli.py"]
 
 
+PLUGIN = {
+    "desk/ws/plugin.py": "class WebsocketPlugin(InitPlugin):\n    pass\n",
+    "desk/ws/socket.py": "",
+    "desk/ws/testing.py": FACTORY.format(""),
+}
+OF_A_SCRIPT = "from litestar import Litestar\nfrom uvicorn import run\n\nrun(Litestar([]))\n"
+
+
+def test_src_that_is_a_package_is_a_part_of_the_name(make: Make) -> None:
+    host = only(make({"src/__init__.py": "", "src/app.py": APP, "src/b.py": "import src.app\n"}))
+    assert (host.import_path, host.ws_path, host.ws_import) == ("src.app:app", "src/ws", "src.ws")
+
+
+def test_what_our_own_files_make_for_tests_is_not_the_application(make: Make) -> None:
+    """Although nothing else says that they are ours: the state is lost."""
+    root = make({"desk/__init__.py": "", "desk/main.py": OF_A_SCRIPT, **PLUGIN})
+    host = only(root)
+    assert (host.application.module, host.ws_path) == ("desk/main.py", "desk/ws")
+
+
+def test_plugin_of_the_hosts_own_does_not_hide_its_application(make: Make) -> None:
+    root = make({"desk/plugin.py": PLUGIN["desk/ws/plugin.py"], "desk/app.py": APP})
+    assert only(root).application.module == "desk/app.py"
+
+
+MANY = {f"a{number:02}/app.py": APP for number in range(12)}
+
+
+@pytest.mark.parametrize(
+    ("said", "module"),
+    [
+        ("desk.app:app", "src/desk/app.py"),
+        ("src.desk.app:app", "src/desk/app.py"),
+        ("desk.asgi:create_app", "src/desk/asgi.py"),
+        ("desk.asgi:create_app()", "src/desk/asgi.py"),
+        ("desk.needy:create_app", "src/desk/needy.py"),
+        ("a11.app:app", "a11/app.py"),
+        ("examples.demo:app", "examples/demo.py"),
+        ("desk:app", "src/desk/app.py"),
+        ("serve:app", "src/desk/asgi.py"),
+        ("serve:again", "src/desk/asgi.py"),
+    ],
+)
+def test_application_that_is_said_is_found_wherever_it_is(make: Make, said: str, module: str) -> None:
+    """Beyond the ten likeliest, in an example, by the path of its file, or where a module only takes it from."""
+    desk = {
+        "src/desk/__init__.py": "from desk.app import app\n",
+        "src/desk/app.py": APP,
+        "src/desk/asgi.py": FACTORY.format(""),
+        "src/desk/needy.py": FACTORY.format("settings: object"),
+        "serve.py": "from desk.asgi import create_app, create_app as again\n\napp = create_app()\n",
+    }
+    hosts = find_hosts(make({**MANY, **desk, "examples/demo.py": APP}), said)
+    assert hosts[0].application.module == module
+
+
+@pytest.mark.parametrize("said", ["desk.ap:app", "desk.app:ap", "gone:app", "app", ":", "desk.app:", "tests.app:app.b"])
+def test_application_that_is_said_and_is_nowhere_is_not_replaced_by_another(make: Make, said: str) -> None:
+    assert find_hosts(make({"desk/__init__.py": "", "desk/app.py": APP}), said) == []
+
+
 def test_an_example_counts_where_there_is_nothing_else(make: Make) -> None:
     hosts = find_hosts(make({"examples/app.py": APP, "tests/conftest.py": APP}))
     assert [it.application.module for it in hosts] == ["examples/app.py", "tests/conftest.py"]
@@ -299,7 +360,7 @@ def test_tests_go_where_the_hosts_are(make: Make, files: dict[str, str], tests: 
         ({"desk/ws/__init__.py": "a = 1\n"}, "ws_handlers"),
         ({"desk/ws.py": ""}, "ws_handlers"),
         ({"desk/ws.py": "", "desk/ws_handlers/a.py": ""}, "ws_handlers2"),
-        ({"desk/ws/plugin.py": "class WebsocketPlugin(InitPlugin): ...\n"}, "ws"),
+        ({"desk/ws/plugin.py": "class WebsocketPlugin(InitPlugin): ...\n", "desk/ws/socket.py": ""}, "ws"),
         ({"desk/ws.md": ""}, "ws"),
     ],
 )
@@ -367,6 +428,23 @@ def test_a_header_is_what_nearly_every_file_begins_with(make: Make) -> None:
     assert only(root).header == f"{LICENCE}\n"
     make({f"desk/b{it}.py": "a = 1\n" for it in range(3)})
     assert only(root).header == ""
+
+
+@pytest.mark.parametrize(
+    ("years", "latest"),
+    [
+        (["2019", "2024", "2024", "2026"], "2026"),
+        (["2019-2026", "2024, 2025", "2019–2021", "2024"], "2019-2026"),  # noqa: RUF001 - a dash is one of them
+        (["2024", "2024", "2024", "2024"], "2024"),
+    ],
+)
+def test_headers_that_differ_in_their_years_are_one_and_the_latest_is_taken(
+    make: Make, years: list[str], latest: str
+) -> None:
+    of = {year: LICENCE.replace("2026", year) for year in years}
+    root = make({f"desk/a{number}.py": f"{of[it]}\na = 1\n" for number, it in enumerate(years)})
+    make({"desk/app.py": f"{of[years[0]]}\n{APP}"})
+    assert only(root).header == f"{of[latest]}\n"
 
 
 def test_a_header_stands_as_close_as_in_the_other_files(make: Make) -> None:

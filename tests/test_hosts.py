@@ -22,6 +22,7 @@ from serving.server import DEADLINE, HOST, free_port, listens, wait_until
 from terminal import at_a_terminal, words
 from test_killed import two_versions
 from trees import contents
+from ws_scaffold.cli import main
 from ws_scaffold.errors import UsageError
 from ws_scaffold.project import load_state
 from ws_scaffold.render import Rendering, all_answers
@@ -627,6 +628,19 @@ def test_answer_about_an_application_that_cannot_be_is_refused(name: str, value:
         Template(REPOSITORY).resolve(given)
 
 
+def test_what_is_lacking_is_said_before_anything_is_written(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text("from litestar import Litestar\n\napp = Litestar()\n")
+
+    def interrupt(*_arguments: Any, **_options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ws_scaffold.cli.apply", interrupt)
+    code, out, _ = command("new", "handler", "chat", "--interface", "listener")
+    assert (code, "note: its dependencies do not name what the handlers need: anyio, msgspec" in out) == (1, True)
+
+
 def test_folder_without_an_application_is_told_how_to_make_a_project(command: Command) -> None:
     error = "There is no generated project here or above.\n  try: ws-scaffold new project DIR makes one\n"
     assert command("new", "handler", "chat") == (1, "", f"ws-scaffold: {error}")
@@ -677,6 +691,17 @@ def test_application_that_is_said_is_taken(command: Command, tmp_path: Path, sai
     assert (state["ws_path"], state["ws_import"]) == ("admin/panel/ws", "admin.panel.ws")
 
 
+@pytest.mark.parametrize("said", ["acme.mian:app", "acme.main:ap"])
+def test_application_that_is_said_and_is_not_there_is_refused(command: Command, tmp_path: Path, said: str) -> None:
+    before = contents(write_all(tmp_path, TWO))
+    code, out, err = command("new", "handler", "chat", "--interface", "listener", "--application", said)
+    assert (code, out, contents(tmp_path) == before) == (2, "", True)
+    assert err == (
+        f'ws-scaffold: There is no application "{said}" here. Did you mean "acme.main:app"?\n'
+        "  try: one of acme.main:app, admin.panel.site:make_site()\n"
+    )
+
+
 @pytest.mark.slow
 def test_at_a_terminal_one_chooses_among_several(tmp_path: Path) -> None:
     write_all(tmp_path, TWO)
@@ -697,6 +722,15 @@ def test_under_litestar_the_application_that_is_loaded_is_the_one(tmp_path: Path
     assert done.returncode == 0, done.stdout
     state = load_state(tmp_path)
     assert (state["ws_import"], state["application"]) == ("admin.panel.ws", "admin.panel.site:make_site()")
+
+
+def test_application_that_litestar_has_loaded_is_taken_although_it_is_not_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Something else makes it: then it is the likeliest, which is named."""
+    monkeypatch.chdir(write_all(tmp_path, TWO))
+    assert main(["new", "handler", "chat", "--defaults"], loaded="somewhere.else:app") == 0
+    assert load_state(tmp_path)["ws_path"] == "acme/ws"
 
 
 @pytest.mark.parametrize("first", [".", "apps/api"])

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ws_scaffold import arguments, operations
-from ws_scaffold.errors import Code, ScaffoldError
+from ws_scaffold.errors import Code, ScaffoldError, UsageError, did_you_mean
 from ws_scaffold.failures import failure_of, writing
 from ws_scaffold.formatting import PYPROJECT
 from ws_scaffold.journal import apply, forget_update, interrupted, leftovers, resume, undoing
@@ -130,13 +130,22 @@ def _root(options: argparse.Namespace) -> Path:
         return project
     from ws_scaffold.host import chosen, find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
 
-    hosts = find_hosts(options.folder)
+    said = getattr(options, "application", None) or ""
+    meant = find_hosts(options.folder, said or options.loaded or "")
+    hosts = meant or find_hosts(options.folder)
     if project:  # an application in a folder inside of it has handlers of its own
         hosts = [it for it in hosts if it.root != project and start.is_relative_to(it.root)]
     if not hosts:
         return project or find_root(options.folder)
-    said = getattr(options, "application", None) or options.loaded
-    options.host = chosen(hosts, said, arguments.ask(options) and arguments.choose_at_the_terminal)
+    if said and not meant:
+        known = [it.import_path for it in hosts if it.import_path]
+        raise UsageError(
+            f'There is no application "{said}" here.{did_you_mean(said, known)}',
+            f"one of {', '.join(known)}" if known else "leave --application out",
+            code=Code.ANSWER_REFUSED,
+        )
+    ask = None if meant and options.loaded else arguments.ask(options)
+    options.host = chosen(hosts, said or options.loaded or "", ask and arguments.choose_at_the_terminal)
     root: Path = options.host.root
     return root
 
@@ -203,7 +212,7 @@ def _planned(tree: Tree, change: Change, options: argparse.Namespace) -> Plan:
                 paths=error.paths,
             ) from None
         raise
-    return dataclasses.replace(planned, notes=(*change.notes, *planned.notes))
+    return planned
 
 
 def _run(options: argparse.Namespace) -> Outcome:
@@ -213,11 +222,15 @@ def _run(options: argparse.Namespace) -> Outcome:
         change = operations.with_requirements(_change(options, root), root)
         planned = _planned(tree, change, options)
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
+        known = change.notes
+        if known and not options.as_json:  # before anything is written
+            tell(known)
+            known = ()
         told = leftovers(tree)
         if written:
             with writing(tree, planned):
                 told += apply(tree, planned, undoable=options.command == "update")
-        planned = dataclasses.replace(planned, notes=(*planned.notes, *told))
+        planned = dataclasses.replace(planned, notes=(*known, *planned.notes, *told))
     start, following = _start(options), change.next if planned.changes else ""
     if options.command == "update" and planned.conflicts:
         following = f"next: resolve them, or {' '.join([*start, 'update', '--abort'])}"

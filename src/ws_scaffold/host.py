@@ -17,9 +17,8 @@ from pathlib import Path, PurePosixPath
 
 from ws_scaffold.formatting import header_of
 from ws_scaffold.host_config import BROUGHT, WANTED, Settings, first, text
-from ws_scaffold.host_source import Application, Kind, Source, Tree, applications, top_of, walked
+from ws_scaffold.host_source import PLUGIN, Application, Kind, Source, Tree, applications, top_of, walked
 
-PLUGIN = "WebsocketPlugin"
 FOLDER_NAMES = ("ws", "ws_handlers")
 """What our folder is called, unless it is taken: never `websockets`, which would hide the library in a flat host."""
 ROUTES = ("/ws", "/live", "/live-ws")
@@ -31,6 +30,9 @@ NO_MODULES = frozenset({"alembic", "migrations", "tests", "test"})
 
 MOST_HOSTS = 10
 STARTED = r"(?:\w*app|application|main)"
+
+
+Found = tuple[Source, Application]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,10 +66,11 @@ class Host:
     """Applications that it might have been instead."""
 
 
-def find_hosts(folder: Path) -> list[Host]:
+def find_hosts(folder: Path, said: str = "") -> list[Host]:
     """Return the applications below a folder, or else in the project that it is in: the likeliest first.
 
-    Applications in tests, documents and examples count where there are no others.
+    Applications in tests, documents and examples count where there are no others. Where an import path is said, only
+    those count that may be meant by it.
     """
     try:
         folder = folder.resolve()
@@ -78,6 +81,7 @@ def find_hosts(folder: Path) -> list[Host]:
     tree = walked(top_of(folder))
     start = PurePosixPath(folder.relative_to(tree.top).as_posix())
     found = [(source, it) for source, made in applications(tree).items() for it in made]
+    found = _meant(tree, found, said) if said else found
     for wanted in (
         [(source, it) for source, it in found if source.place.is_relative_to(start) and not source.is_aside],
         [(source, it) for source, it in found if not source.is_aside],
@@ -96,20 +100,41 @@ def find_hosts(folder: Path) -> list[Host]:
     return []
 
 
-def chosen(hosts: list[Host], said: str | None, choose: Callable[[str, list[str]], int] | None) -> Host:
+def _meant(tree: Tree, found: list[Found], said: str) -> list[Found]:
+    """Return the applications that may be meant by an import path, wherever imports begin.
+
+    What a module only imports, or makes with a function of another one, is sought by what it is called there.
+    """
+    module, _, name = said.removesuffix("()").partition(":")
+    modules = [it for it in tree.sources if it.is_module(module)]
+
+    def named(name: str, among: list[Found]) -> list[Found]:
+        return [(source, it) for source, it in among if it.name and it.name.removesuffix("()") == name]
+
+    there = [(source, it) for source, it in found if source in modules]
+    if it := named(name, there):
+        return it
+    naming = [it for it in modules if it.defines(name)]
+    there = [(source, it) for source, it in there if source in naming]
+    for module, _, name in (it.made_by(name).lstrip(".").rpartition(".") for it in naming):
+        if it := named(name, found):
+            there += named(name, [at for at in found if at[0].is_module(module)]) or it
+    return there or (found if naming else [])
+
+
+def chosen(hosts: list[Host], said: str, choose: Callable[[str, list[str]], int] | None) -> Host:
     """Return which of some applications is meant: the one whose import path is said, or that a person chooses.
 
     Else it is the likeliest, with the others that it might have been.
     """
-    for host in hosts:
-        if said and host.import_path in {said, f"{said}()"}:
-            return host
-    if choose and not said and len(hosts) > 1:
-        return hosts[choose("Which application is it?", [_label(it) for it in hosts])]
+    hosts = [it for it in hosts if said and it.import_path in {said, f"{said}()"}] or hosts
+    if choose and len(hosts) > 1:
+        return hosts[choose("Which application is it?", [label(it) for it in hosts])]
     return dataclasses.replace(hosts[0], others=tuple(hosts[1:]))
 
 
-def _label(host: Host) -> str:
+def label(host: Host) -> str:
+    """Return what an application is called before a person: its import path, and where it is made."""
     where = f"{host.application.module}:{host.application.line}"
     return f"{host.import_path}, in {where}" if host.import_path else where
 
@@ -178,8 +203,7 @@ def _taken(tree: Tree, folder: PurePosixPath) -> set[str]:
         with os.scandir(tree.top / folder) as found:
             for it in found:
                 holds = {at.name for at in Path(it.path).iterdir()} if it.is_dir(follow_symlinks=False) else {""}
-                ours = "plugin.py" in holds and f"class {PLUGIN}" in text(Path(it.path, "plugin.py"))
-                if not ours and holds - {"__pycache__"}:
+                if folder / it.name not in tree.ours and holds - {"__pycache__"}:
                     taken.add(re.sub(r"\.(py[ic]?|so)$", "", it.name).lower())
     except OSError:
         pass

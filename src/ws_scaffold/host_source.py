@@ -15,6 +15,9 @@ from pathlib import Path, PurePosixPath
 from ws_scaffold.host_config import Settings, read, table, text, toml
 from ws_scaffold.project import is_believed
 
+PLUGIN = "WebsocketPlugin"
+MADE_BY_US = f"class {PLUGIN}(".encode()
+
 NOT_THEIRS = frozenset({"node_modules", "__pycache__", "site-packages", "__pypackages__"})
 BUILT = frozenset({"build", "dist"})
 TESTS = frozenset({"tests", "test"})
@@ -120,6 +123,28 @@ class Source:
         top, *parts = _spelled(node)
         return ".".join((self.names.get(top, top), *parts)) if top else ""
 
+    def is_module(self, dotted: str) -> bool:
+        """Whether it can be what is imported by a dotted name, wherever imports begin."""
+        place = self.place.parent if self.place.name == "__init__.py" else self.place.with_suffix("")
+        parts = tuple(dotted.split("."))
+        return place.parts[-len(parts) :] == parts
+
+    def made_by(self, name: str) -> str:
+        """Return what a name in it stands for: what is imported by it, or what the function is called that made it."""
+        for node in self.tree.body:
+            value = getattr(node, "value", None)
+            if isinstance(value, ast.Call) and _target(node, value) == name:
+                return self.dotted(value.func)
+        return self.names.get(name, "")
+
+    def defines(self, name: str) -> bool:
+        """Whether something in it gives a name to something."""
+        return name in self.names or any(
+            (it.id == name and isinstance(it.ctx, ast.Store)) if isinstance(it, ast.Name) else it.name == name
+            for it in self.nodes
+            if isinstance(it, (ast.Name, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        )
+
     def below(self, root: PurePosixPath) -> "Source":
         """Return it by its place in a folder."""
         return self if not root.parts else Source(place=self.place.relative_to(root), content=self.content)
@@ -154,6 +179,12 @@ class Tree:
         for source in self.sources:
             found.update(source.imports)
         return found
+
+    @functools.cached_property
+    def ours(self) -> frozenset[PurePosixPath]:
+        """The folders that we have made: those with our plugin."""
+        found = {it.place for it in self.sources if it.place.name == "plugin.py" and MADE_BY_US in it.content}
+        return frozenset(it.parent for it in found if it.with_name("socket.py") in self.files)
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -251,9 +282,13 @@ def top_of(folder: Path) -> Path:
 
 
 def applications(tree: Tree) -> dict[Source, list[Application]]:
-    """Return where applications are made: by Litestar itself, or by what the host has derived from it."""
+    """Return where applications are made: by Litestar itself, or by what the host has derived from it.
+
+    Those that our own files make, for tests, are none of the host's.
+    """
+    theirs = [it for it in tree.sources if tree.ours.isdisjoint(it.place.parents)]
     known = {"Litestar"}
-    searched = {it for it in tree.sources if b"Litestar" in it.content}
+    searched = {it for it in theirs if b"Litestar" in it.content}
     while True:  # what is derived may be derived from again, elsewhere
         derived = {
             node.name
@@ -265,12 +300,12 @@ def applications(tree: Tree) -> dict[Source, list[Application]]:
         if derived <= known:
             break
         known |= derived
-        searched |= {it for it in tree.sources if any(name.encode() in it.content for name in derived)}
+        searched |= {it for it in theirs if any(name.encode() in it.content for name in derived)}
     hints = tuple(f"{name}{then}".encode() for name in known for then in ("(", ".from_config", " as "))
-    found = {it: _made_in(it, known) for it in tree.sources if any(hint in it.content for hint in hints)}
+    found = {it: _made_in(it, known) for it in theirs if any(hint in it.content for hint in hints)}
     if any(made and not it.is_aside for it, made in found.items()):
         return found
-    configs = {it: _configured(it) for it in tree.sources if b"AppConfig(" in it.content and b"litestar" in it.content}
+    configs = {it: _configured(it) for it in theirs if b"AppConfig(" in it.content and b"litestar" in it.content}
     return {it: [*found.get(it, []), *configs.get(it, [])] for it in found | configs}
 
 

@@ -127,7 +127,7 @@ def _plain(text: str) -> str:
 
 
 def tell(notes: Iterable[str]) -> None:
-    """Print what a person is to know before questions are asked."""
+    """Print what a person is to know before questions are asked, or anything is written."""
     write("".join(f"{_plain(f'note: {note}')}\n" for note in notes))
 
 
