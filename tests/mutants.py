@@ -29,7 +29,6 @@ OWN = "tests/ws/test_ws_{name}.py"
 _ASYNCAPI = "tests/ws/test_ws_asyncapi.py"
 _GUARDS = "tests/ws/test_ws_guards.py"
 _HANDSHAKE = "tests/ws/test_ws_handshake.py"
-_LIMITS = "tests/ws/test_ws_limits.py"
 _SERVICES = "tests/ws/test_ws_services.py"
 _SOCKET = "tests/ws/test_ws_socket.py"
 FIRST = {
@@ -42,13 +41,13 @@ FIRST = {
     MAIN: "tests/test_main.py",
     GUARDS: _GUARDS,
     HANDSHAKE: _HANDSHAKE,
-    LIMITS: _LIMITS,
+    LIMITS: OWN,
     SOCKET: _SOCKET,
     PLUGIN: _SERVICES,
     DEPENDENCIES: _SERVICES,
-    "released twice": _LIMITS,
+    "released twice": OWN,
     "await in the release unshielded": _SERVICES,
-    "message in hand cut short": _LIMITS,
+    "message in hand cut short": OWN,
     "unsubscribes unshielded": _SERVICES,
     "websocket class forgotten": OWN,
     "nothing is looked after": OWN,
@@ -56,12 +55,12 @@ FIRST = {
     "a client that left before it was accepted is an error": _SOCKET,
     "a connection that is gone looked at": _SOCKET,
     "context kept by a timer": _SOCKET,
-    "failure waits for a client that does not read": _LIMITS,
+    "failure waits for a client that does not read": OWN,
     "application left changed by the plugin": _SERVICES,
     "handler not described": _ASYNCAPI,
     "production not the default": _ASYNCAPI,
-    "size of a message not limited": _LIMITS,
-    "largest message refused": _LIMITS,
+    "size of a message not limited": OWN,
+    "largest message refused": OWN,
     "guard skipped": _GUARDS,
     "subprotocol not chosen": _GUARDS,
     "origin ignored": _HANDSHAKE,

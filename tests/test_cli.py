@@ -51,7 +51,6 @@ def test_new_handler(command: Command, project: Path) -> None:
             "update    src/desk/ws/handlers.py\n"
             "update    src/desk/ws/testing.py\n"
             "update    tests/ws/test_ws_asyncapi.py\n"
-            "update    tests/ws/test_ws_limits.py\n"
             "create    src/desk/ws/feed/__init__.py\n"
             "create    src/desk/ws/feed/asyncapi.py\n"
             "create    src/desk/ws/feed/dependencies.py\n"

@@ -95,9 +95,9 @@ def test_name_that_comes_from_elsewhere_is_another_one(command: Command, named: 
     lines = (
         "\n\nfrom desk import mine\nfrom desk.mine import ChatService\n\nprint(ChatService, mine.Mine.ChatService)\n"
     )
-    add(named / "tests/ws/test_ws_limits.py", lines)
+    add(named / "tests/ws/test_ws_services.py", lines)
     assert command("rename", "handler", "chat", "talk")[0] == 0
-    assert (named / "tests/ws/test_ws_limits.py").read_text().endswith(lines)
+    assert (named / "tests/ws/test_ws_services.py").read_text().endswith(lines)
 
 
 @pytest.mark.parametrize("named", ["chat"], indirect=True)

@@ -22,6 +22,7 @@ SHARED = {
     "src/{package}/app.py",
     "src/{package}/server.py",
     "src/{package}/ws/__init__.py",
+    "src/{package}/ws/connection_tests.py",
     "src/{package}/ws/handlers.py",
     "src/{package}/ws/handshake.py",
     "src/{package}/ws/limits.py",
@@ -34,7 +35,6 @@ SHARED = {
     "tests/test_server.py",
     "tests/ws/conftest.py",
     "tests/ws/test_ws_handshake.py",
-    "tests/ws/test_ws_limits.py",
     "tests/ws/test_ws_services.py",
     "tests/ws/test_ws_settings.py",
     "tests/ws/test_ws_socket.py",
@@ -56,7 +56,11 @@ OF_ASYNCAPI = {
     "src/{package}/ws/{name}/asyncapi.py",
     "tests/ws/test_ws_asyncapi.py",
 }
-OF_CHANNELS = {"src/{package}/ws/channels.py", "tests/ws/test_ws_channels.py"}
+OF_CHANNELS = {
+    "src/{package}/ws/channel_tests.py",
+    "src/{package}/ws/channels.py",
+    "tests/ws/test_ws_channels.py",
+}
 OF_A_BROKER = {"src/{package}/ws/broker.py", "tests/ws/test_ws_broker.py"}
 
 # What a demanding reader of generated code may still not ask for.

@@ -101,7 +101,6 @@ def test_older_state_gets_the_defaults_of_what_it_lacks(command: Command, projec
         "src/desk/ws/handlers.py",
         "src/desk/ws/testing.py",
         "tests/ws/test_ws_asyncapi.py",
-        "tests/ws/test_ws_limits.py",
     }
     assert [handler["guard"] for handler in handlers_of(project)] == ["none", "none"]
 
