@@ -576,7 +576,7 @@ def test_source_that_cannot_be_reached_leaves_the_version_that_is_here(command: 
     note = f"note: {releases.SOURCE} cannot be reached; the newest version known here is {releases.OWN}"
     nothing = f"up to date (project is at {releases.OWN})\n{note}\n"
     assert command("update", "--check") == (0, nothing, "")
-    assert command("update")[1].splitlines()[:2] == ["already up to date", note]
+    assert command("update")[1].splitlines()[:2] == [note, "already up to date"]
 
 
 def test_template_without_versions(command: Command, old: Path) -> None:
