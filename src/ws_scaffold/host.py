@@ -129,12 +129,11 @@ def chosen(hosts: list[Host], said: str, choose: Callable[[str, list[str]], int]
     """
     hosts = [it for it in hosts if said and it.import_path in {said, f"{said}()"}] or hosts
     if choose and len(hosts) > 1:
-        return hosts[choose("Which application is it?", [label(it) for it in hosts])]
+        return hosts[choose("Which application is it?", [_label(it) for it in hosts])]
     return dataclasses.replace(hosts[0], others=tuple(hosts[1:]))
 
 
-def label(host: Host) -> str:
-    """Return what an application is called before a person: its import path, and where it is made."""
+def _label(host: Host) -> str:
     where = f"{host.application.module}:{host.application.line}"
     return f"{host.import_path}, in {where}" if host.import_path else where
 
