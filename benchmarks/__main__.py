@@ -31,8 +31,9 @@ QUICK = {
 INTRODUCTION = """# Performance
 
 What a message, a connection and the next handler cost, beside what a user would write or use instead. This page is
-rendered by `python benchmarks` from the figures of one run; nothing in it is written by hand. Contenders take turns in
-each round, in another order each time, and what is compared is the median of the rounds. In brackets are the quartiles.
+rendered by `python benchmarks` from the figures of a run of each section; nothing in it is written by hand. Contenders
+take turns in each round, in another order each time, and what is compared is the median of the rounds. In brackets are
+the quartiles.
 """
 CONTENDERS = """\
 *By hand* is the shortest handler that releases what it holds: it limits nothing, and has no service module. With *the
