@@ -130,22 +130,23 @@ def _root(options: argparse.Namespace) -> Path:
         return project
     from ws_scaffold.host import chosen, find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
 
-    said = getattr(options, "application", None) or ""
-    meant = find_hosts(options.folder, said or options.loaded or "")
-    hosts = meant or find_hosts(options.folder)
+    flag = getattr(options, "application", None)
+    said = flag or options.loaded or ""
+    meant = find_hosts(options.folder, said)
+    hosts = find_hosts(options.folder) if said and not meant else meant
     if project:  # an application in a folder inside of it has handlers of its own
         hosts = [it for it in hosts if it.root != project and start.is_relative_to(it.root)]
     if not hosts:
         return project or find_root(options.folder)
-    if said and not meant:
+    if flag and not meant:
         known = [it.import_path for it in hosts if it.import_path]
         raise UsageError(
-            f'There is no application "{said}" here.{did_you_mean(said, known)}',
+            f'There is no application "{flag}" here.{did_you_mean(flag, known)}',
             f"one of {', '.join(known)}" if known else "leave --application out",
             code=Code.ANSWER_REFUSED,
         )
     ask = None if meant and options.loaded else arguments.ask(options)
-    options.host = chosen(hosts, said or options.loaded or "", ask and arguments.choose_at_the_terminal)
+    options.host = chosen(hosts, said, ask and arguments.choose_at_the_terminal)
     root: Path = options.host.root
     return root
 
