@@ -465,7 +465,7 @@ def test_a_header_stands_as_close_as_in_the_other_files(make: Make) -> None:
 )
 def test_ruff_is_used_where_settings_say_so(make: Make, files: dict[str, str], *, used: bool) -> None:
     root = make({**files, "app/__init__.py": "", "app/main.py": APP})
-    assert Settings(root=root).uses_ruff(root / "app/ws") == used
+    assert (Settings(root=root).ruff(root / "app/ws") is not None) == used
 
 
 def test_two_files_and_a_word_to_a_linter_make_no_header(make: Make) -> None:

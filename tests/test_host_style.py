@@ -273,3 +273,50 @@ def test_ruff_that_does_not_end_holds_nobody_up(command: Command, acme: Path, mo
     assert (code, out.count("note: ruff did not end within 0.5 seconds")) == (0, 1)
     assert "there is no ruff" not in out
     assert (acme / "src/acme/ws/chat/handler.py").is_file()
+
+
+NEW = ("new", "handler", "chat", "--interface", "listener")
+
+
+@pytest.mark.parametrize("uses_ruff", [True, False])
+def test_whether_files_are_formatted_may_be_said_and_changed(
+    command: Command, tmp_path: Path, *, uses_ruff: bool
+) -> None:
+    """What is generated is written anew; a file that holds edits keeps the style that it has."""
+    settings = PYPROJECT if uses_ruff else textwrap.dedent(PYPROJECT).partition("[tool.ruff]")[0]
+    make(tmp_path, header="", pyproject=settings)
+    by_default, other = ("auto", "none") if uses_ruff else ("none", "ruff")
+    assert command(*NEW, "--imports", "absolute", "--formatter", by_default)[0] == 0
+    first = contents(tmp_path)
+    assert ("\n\tasync def" in (tmp_path / "src/acme/ws/chat/service.py").read_text()) == uses_ruff
+    assert command("change", "project", "--formatter", other)[0] == 0
+    second = contents(tmp_path)
+    changed = {path for path, it in second.items() if first[path] != it} - {".copier-answers.ws.yml"}
+    assert len(changed) > 10
+    assert not any(b"\tasync def" in second[path] for path in changed)
+    assert command("new", "handler", "feed", "--interface", "stream")[0] == 0
+    done = run(sys.executable, "-m", "ruff", "format", "--check", "--no-cache", "src/acme/ws/feed", cwd=tmp_path)
+    assert (done.returncode == 0) == (other == "ruff")
+    assert command("remove", "handler", "feed")[0] == 0
+    assert contents(tmp_path) == second
+    service = tmp_path / "src/acme/ws/chat/service.py"
+    mine = service.read_text() + "\n\nMINE  = 1\n"
+    service.write_text(mine)
+    code = command("change", "project", "--formatter", by_default)[0]
+    assert (code, service.read_text()) == (0, mine)
+    service.write_text(mine.removesuffix("\n\nMINE  = 1\n"))
+    assert contents(tmp_path) == first | {str(service.relative_to(tmp_path)): service.read_bytes()}
+
+
+def test_files_that_ruff_has_formatted_hold_no_edits_when_nothing_is_formatted_any_more(
+    command: Command, acme: Path
+) -> None:
+    before = contents(acme)
+    assert command(*NEW)[0] == 0
+    assert command("change", "project", "--formatter", "none")[0] == 0
+    assert run(sys.executable, "-m", "ruff", "format", "--no-cache", "src", "tests", cwd=acme).returncode == 0
+    code, out, _ = command("rename", "handler", "chat", "talk")
+    assert (code, "merge " in out) == (0, False)
+    assert "\tasync def" in (acme / "src/acme/ws/talk/service.py").read_text()
+    assert command("remove", "handler", "talk")[0] == 0
+    assert contents(acme) == before

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import copier
 import pytest
@@ -421,7 +421,10 @@ def test_handler_comes_into_an_application_and_goes_again(command: Command, made
     state = load_state(made)
     assert {name: state[name] for name in it.found} == it.found
     number = next(number for number, line in enumerate(it.files[it.module].splitlines(), 1) if "Litestar(" in line)
-    assert f"note: the application is in {it.module}:{number}\n" in out
+    imported = f", imported as {state['application']}" if state["application"] else ""
+    assert f"note: the application is in {it.module}:{number}{imported}\n" in out
+    where = f"into {state['ws_path']}, imported as {state['ws_import']}, and are served below {state['ws_route']}\n"
+    assert f"note: the handlers go {where}note: their tests go into {state['tests_path']}, and run with " in out
     assert f"    from {state['ws_import']} import WebsocketPlugin\nnext: pytest {state['tests_path']}\n" in out
     assert command("new", "handler", "chat", "--interface", "listener")[1].startswith("already up to date\n")
     assert command("rename", "handler", "chat", "talk")[0] == 0
@@ -679,7 +682,7 @@ def test_of_several_applications_the_likeliest_is_taken_and_the_others_are_named
     write_all(tmp_path, TWO)
     out = command("new", "handler", "chat", "--interface", "listener")[1]
     other = "there is another one in admin/panel/site.py:5: --application 'admin.panel.site:make_site()' takes that one"
-    assert f"note: the application is in acme/main.py:3\nnote: {other}\n" in out
+    assert f"note: the application is in acme/main.py:3, imported as acme.main:app\nnote: {other}\n" in out
     assert load_state(tmp_path)["ws_path"] == "acme/ws"
 
 
@@ -699,6 +702,92 @@ def test_application_that_is_said_and_is_not_there_is_refused(command: Command, 
     assert err == (
         f'ws-scaffold: There is no application "{said}" here. Did you mean "acme.main:app"?\n'
         "  try: one of acme.main:app, admin.panel.site:make_site()\n"
+    )
+
+
+FOUND = """
+note: the application is in admin/site.py:3, imported as admin.site:app
+note: the handlers go into admin/ws, imported as admin.ws, and are served below /ws
+note: their tests go into tests/ws, and run with the active interpreter
+note: imports are relative, and files are not formatted: no use of ruff was found
+"""
+SAID = """
+note: the application is in admin/site.py:3, imported as admin.site:make
+note: the handlers go into admin/live, imported as admin.live, and are served below /live
+note: their tests go into checks/live, and run with {python}
+note: imports are absolute, and files are formatted with ruff
+"""
+FLAGS = (
+    "--ws-path admin/live --ws-import admin.live --tests-path checks/live --ws-route /live --imports absolute"
+    " --formatter ruff"
+)
+
+
+def test_what_was_found_is_shown_before_it_is_used_and_each_is_a_flag(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIRTUAL_ENV", "/an/environment")
+    needs = "[project]\nname = 'a'\nversion = '1'\ndependencies = ['anyio', 'litestar>=2.25', 'msgspec']\n"
+    made = "from litestar import Litestar\n\napp = Litestar()\nmake = Litestar\n"
+    before = contents(write_all(tmp_path, {"pyproject.toml": needs, "admin/__init__.py": "", "admin/site.py": made}))
+    new = ("new", "handler", "chat", "--interface", "listener")
+
+    def stop(*_: object, **__: object) -> NoReturn:
+        raise SystemExit(capsys.readouterr().out)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ws_scaffold.cli.apply", stop)
+        with pytest.raises(SystemExit) as stopped:
+            command(*new)
+    assert stopped.value.code == FOUND.removeprefix("\n")
+    assert contents(tmp_path) == before
+    assert FOUND in f"\n{command(*new)[1]}"
+    assert command("change", "project", *FLAGS.split(), "--application", "admin.site:make")[0] == 0
+    changed = contents(tmp_path)
+    assert command("remove", "handler", "chat")[0] == 0
+    assert contents(tmp_path) == before
+    python = "../bin/python"
+    write_all(tmp_path.parent, {"bin/python": ""})
+    (tmp_path.parent / "bin/python").chmod(0o755)
+    out = command(*new, *FLAGS.split(), "--application", "admin.site:make", "--python", python)[1]
+    assert SAID.format(python=tmp_path.parent / "bin/python") in f"\n{out}"
+    assert f" --python {python}\n" in out
+    assert f"\nnext: {tmp_path.parent}/bin/python -m pytest checks/live\n" in out
+    assert contents(tmp_path) == changed
+
+
+@pytest.mark.parametrize("said", ["", "nowhere/python", "no-such-python", "./file", "./"])
+def test_interpreter_that_is_not_there_is_refused(command: Command, tmp_path: Path, said: str) -> None:
+    before = contents(write_all(tmp_path, {**TWO, "file": ""}))
+    code, out, err = command("new", "handler", "chat", "--interface", "listener", "--python", said)
+    assert (code, out, contents(tmp_path) == before) == (2, "", True)
+    assert err == f'ws-scaffold: There is no interpreter "{said}".\n  try: name one, such as .venv/bin/python\n'
+
+
+def test_litestar_of_the_interpreter_that_is_said_is_the_one(command: Command, tmp_path: Path) -> None:
+    """One beside it that is too old does not count, nor one that is new enough."""
+    old, new = "lib/python3.13/site-packages/litestar-2.16.1.dist-info/METADATA", "bin/python"
+    before = contents(write_all(tmp_path, {**TWO, f".venv/{old}": "", ".venv/bin/python": "", "env/bin/python": ""}))
+    for name in (".venv", "env"):
+        (tmp_path / name / "bin/python").chmod(0o755)
+    words = ("new", "handler", "chat", "--interface", "listener")
+    for python in ([], ["--python", ".venv/bin/python"]):
+        code, _, err = command(*words, *python)
+        assert (code, contents(tmp_path) == before) == (1, True)
+        assert "ws-scaffold: The application has Litestar 2.16.1," in err
+    code, out, _ = command(*words, "--python", f"env/{new}")
+    assert (code, "next: env/bin/python -m pytest tests/ws\n" in out) == (0, True)
+
+
+def test_interpreter_has_no_meaning_where_there_are_handlers(command: Command, tmp_path: Path) -> None:
+    write_all(tmp_path, TWO)
+    assert command("new", "handler", "chat", "--interface", "listener")[0] == 0
+    before = contents(tmp_path)
+    code, out, err = command("new", "handler", "talk", "--interface", "listener", "--python", sys.executable)
+    assert (code, out, contents(tmp_path) == before) == (2, "", True)
+    assert err == (
+        "ws-scaffold: --python is for the first handler of an application, and there are handlers here already.\n"
+        "  try: leave it out\n"
     )
 
 

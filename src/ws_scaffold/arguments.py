@@ -122,6 +122,12 @@ def parser_of(template: Template, prog: str = "ws-scaffold") -> argparse.Argumen
     new_handler.add_argument("name", metavar="NAME", nargs="?", help="the handler's name")
     _add_answers(new_handler, template, [*about_handler, *brought])
     _add_options(new_handler, asks=True)
+    new_handler.add_argument(
+        "--python",
+        metavar="PROGRAM",
+        default=argparse.SUPPRESS,
+        help="the interpreter of an application that exists; default: that of its .venv, else the active one",
+    )
 
     change = command("change", "handler", "Change answers about a handler")
     _add_handler(change)

@@ -78,12 +78,21 @@ def _change(options: argparse.Namespace, root: Path) -> Change:
         folder = options.folder / options.name
         return operations.new_project(own, folder, arguments.given(options, own), arguments.ask(options))
     if options.host and not (root / HOST_ANSWERS_FILE).is_file():  # else a run was interrupted, and is completed now
-        own, ask, notes = options.own, arguments.ask(options), operations.notes_about(options.host)
+        own, host, ask, given = options.own, options.host, arguments.ask(options), arguments.given(options, options.own)
         if ask:  # who is asked is to know it before
-            tell(notes)
-            notes = ()
-        change = operations.in_an_application(own, options.host, options.name, arguments.given(options, own), ask)
-        return dataclasses.replace(change, notes=notes)
+            tell(operations.notes_about(host, {**operations.found_in(host), **given}))
+        change = operations.in_an_application(own, host, options.name, given, ask)
+        return dataclasses.replace(
+            change,
+            again=[*change.again, *(["--python", options.python] if options.python else [])],
+            notes=() if ask else operations.notes_about(host, change.new.about),
+        )
+    if options.python is not None and not options.host:
+        raise UsageError(
+            "--python is for the first handler of an application, and there are handlers here already.",
+            "leave it out",
+            code=Code.ANSWER_UNASKED,
+        )
     return CHANGES[options.command, options.noun](_open(root, options.own), options)
 
 
@@ -128,7 +137,7 @@ def _root(options: argparse.Namespace) -> Path:
     project = _project_of(options.folder)
     if project and not _may_have_another_inside(project, start):
         return project
-    from ws_scaffold.host import chosen, find_hosts  # noqa: PLC0415 - it takes time to import, and is needed once
+    from ws_scaffold.host import chosen, find_hosts, run_by  # noqa: PLC0415 - it takes time to import, and is needed once
 
     flag = getattr(options, "application", None)
     said = flag or options.loaded or ""
@@ -146,7 +155,8 @@ def _root(options: argparse.Namespace) -> Path:
             code=Code.ANSWER_REFUSED,
         )
     ask = None if meant and options.loaded else arguments.ask(options)
-    options.host = chosen(hosts, said, ask and arguments.choose_at_the_terminal)
+    host = chosen(hosts, said, ask and arguments.choose_at_the_terminal)
+    options.host = host if options.python is None else run_by(host, options.python, options.folder)
     root: Path = options.host.root
     return root
 
@@ -301,6 +311,10 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], Report]] = {
 """The commands that are more than a change of the state, or none."""
 
 
+DEFAULTS = {"noun": None, "as_json": False, "host": None, "python": None}
+"""What holds of a command line where nothing says otherwise."""
+
+
 def _report(words: Sequence[str], prog: str, loaded: str | None) -> Report:
     own = Template(own_template())
     parser = arguments.parser_of(own, prog)
@@ -308,7 +322,7 @@ def _report(words: Sequence[str], prog: str, loaded: str | None) -> Report:
         import argcomplete  # noqa: PLC0415 - only a shell that completes needs it
 
         argcomplete.autocomplete(parser)
-    options = parser.parse_args(words, argparse.Namespace(own=own, noun=None, as_json=False, host=None, loaded=loaded))
+    options = parser.parse_args(words, argparse.Namespace(**DEFAULTS, own=own, loaded=loaded))
     arguments.refuse_what_would_be_ignored(options)
     return COMMANDS.get(options.command, _run)(options)
 

@@ -121,6 +121,8 @@ class Formatter:
     ruff: str | None
     is_used: bool = True
     """Whether the project formats with ruff, and that has ended so far; else only its header makes its style."""
+    formats_new: bool = True
+    """Whether files that are not there yet are to be formatted, too."""
     header: str = ""
     """What each of its files begins with, whatever the years."""
     first_party: Sequence[str] = ()
@@ -149,7 +151,7 @@ class Formatter:
         """Return a file that is not there yet as the project would have it: with its header, mended and formatted."""
         if not path.endswith(".py"):
             return content
-        content = self._mended(path, content)
+        content = self._mended(path, content) if self.formats_new else content
         return self._header_above(content) + content
 
     def _header_above(self, content: bytes) -> bytes:

@@ -8,6 +8,7 @@ import dataclasses
 import keyword
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
+from ws_scaffold.errors import Code, UsageError
 from ws_scaffold.formatting import header_of
 from ws_scaffold.host_config import BROUGHT, WANTED, Settings, first, text
 from ws_scaffold.host_source import PLUGIN, Application, Kind, Source, Tree, applications, top_of, walked
@@ -56,6 +58,8 @@ class Host:
     tests_path: str
     route: str
     relative_imports: bool
+    ruff: str | None
+    """The file that says that it is formatted with ruff, from its root."""
     header: str
     python: str | None
     litestar: str
@@ -133,6 +137,22 @@ def chosen(hosts: list[Host], said: str, choose: Callable[[str, list[str]], int]
     return dataclasses.replace(hosts[0], others=tuple(hosts[1:]))
 
 
+def run_by(host: Host, python: str, folder: Path) -> Host:
+    """Return an application with the interpreter that is named: a program on the path, or its own from a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = shutil.which(os.path.normpath(folder.absolute() / python) if {"/", os.sep} & {*python} else python)
+    if not python or found is None:
+        raise UsageError(
+            f'There is no interpreter "{python}".', "name one, such as .venv/bin/python", code=Code.ANSWER_REFUSED
+        )
+    settings = Settings(root=host.root)
+    installed = settings.requirements(settings.declared(), Path(found)).litestar_installed
+    return dataclasses.replace(host, python=found, litestar_installed=installed)
+
+
 def _label(host: Host) -> str:
     where = f"{host.application.module}:{host.application.line}"
     return f"{host.import_path}, in {where}" if host.import_path else where
@@ -179,6 +199,7 @@ def _host(tree: Tree, place: PurePosixPath, made: Application) -> Host:
         tests_path=(tests / first(FOLDER_NAMES, in_tests)).as_posix(),
         route=first(ROUTES, _routed(tree, ours)),
         relative_imports=settings.relative_imports(tree.top / folder),
+        ruff=os.path.relpath(ruff, tree.top) if (ruff := settings.ruff(tree.top / folder)) else None,
         header=header_of(it.content for it in tree.sources if it.place.is_relative_to(whole) and not it.is_aside),
         python=settings.python(),
         litestar=requirements.litestar,

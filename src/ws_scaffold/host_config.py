@@ -20,6 +20,9 @@ WANTED = "2.23"
 BROUGHT = ("anyio", "msgspec")
 """What Litestar brings, and the handlers import."""
 
+ENVIRONMENTS = (".venv", "venv")
+PACKAGES = ("lib/python*/site-packages", "Lib/site-packages")
+"""Where an environment has what is installed."""
 LITESTAR_LOCKED = re.compile(rb'^name = "litestar"\s+version = "([\w.+!-]+)"', re.MULTILINE)
 NAME = re.compile(r"\s*([A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*\(?\s*([^;#@)]*)")
 RELATIVE_IMPORTS = "TID252"
@@ -178,15 +181,15 @@ class Settings:
         """Return the names of what is needed, and the versions that are said to do."""
         return _by_name(self._needed())
 
-    def requirements(self, declared: dict[str, str]) -> Requirements:
-        """Return what is said about Litestar."""
+    def requirements(self, declared: dict[str, str], python: Path | None = None) -> Requirements:
+        """Return what is said about Litestar; where an interpreter is named, by what it imports."""
         said = declared.get("litestar")
         if said is None:
             said = _by_name(self._grouped()).get("litestar")
         return Requirements(
             litestar=said or "",
             too_old=said is not None and not _allows(said, later=True),
-            litestar_installed=self._installed(),
+            litestar_installed=self._installed(python),
         )
 
     def lacking(self, wanted: Iterable[str]) -> list[str]:
@@ -209,14 +212,12 @@ class Settings:
         has_extra = any(re.match(r"\s*(uvicorn|litestar)\s*\[[^]]*\bstandard\b", it, re.IGNORECASE) for it in needed)
         return has_extra or "uvicorn" not in names or not names.keys().isdisjoint({"websockets", "wsproto"})
 
-    def _installed(self) -> str | None:
+    def _installed(self, python: Path | None) -> str | None:
         """Return the version that is installed, or locked, where it is too old."""
-        found: list[str] = []
+        found = _litestar_in(python.parent.parent) if python else []
         for folder in outwards(self.root):
-            for name in (".venv", "venv"):
-                for place in ("lib/python*/site-packages", "Lib/site-packages"):
-                    infos = (folder / name).glob(f"{place}/litestar-*.dist-info")
-                    found += [it.name.removesuffix(".dist-info").partition("-")[2] for it in _safely(infos)]
+            for name in () if python else ENVIRONMENTS:
+                found += _litestar_in(folder / name)
             for name in ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"):
                 found += [it.decode() for it in LITESTAR_LOCKED.findall(read(folder / name, LARGEST_LOCK) or b"")]
         found += re.findall(
@@ -226,7 +227,7 @@ class Settings:
 
     def python(self) -> str | None:
         """Return where the application's interpreter is: a path, which nobody has tried."""
-        places = [folder / name for folder in outwards(self.root) for name in (".venv", "venv")]
+        places = [folder / name for folder in outwards(self.root) for name in ENVIRONMENTS]
         if active := os.environ.get("VIRTUAL_ENV"):
             places.append(Path(active))
         programs = [place / program for place in places for program in ("bin/python", "Scripts/python.exe")]
@@ -259,13 +260,20 @@ class Settings:
             return []
         return [*known.get("known-first-party", []), top]
 
-    def uses_ruff(self, folder: Path) -> bool:
-        """Whether what is in one of the application's folders is formatted with ruff, as far as its settings say."""
-        return (
-            self._ruff(folder) is not None
-            or "ruff" in {**_by_name(self._grouped()), **self.declared()}
-            or any("ruff-pre-commit" in text(it / ".pre-commit-config.yaml") for it in outwards(self.root))
-        )
+    def ruff(self, folder: Path) -> Path | None:
+        """Return the file that says that one of the application's folders is formatted with ruff, if one does."""
+        if found := self._ruff(folder):
+            return found[0]
+        if "ruff" in {**_by_name(self._grouped()), **self.declared()}:
+            return self.root / ("pyproject.toml" if self.pyproject else "requirements.txt")
+        hooks = (it / ".pre-commit-config.yaml" for it in outwards(self.root))
+        return next((it for it in hooks if "ruff-pre-commit" in text(it)), None)
+
+
+def _litestar_in(environment: Path) -> list[str]:
+    """Return the versions of Litestar that an environment has."""
+    infos = [it for place in PACKAGES for it in _safely(environment.glob(f"{place}/litestar-*.dist-info"))]
+    return [it.name.removesuffix(".dist-info").partition("-")[2] for it in infos]
 
 
 def _is_inside(folder: Path, path: Path) -> bool:

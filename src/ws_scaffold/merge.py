@@ -64,8 +64,9 @@ class Versions:
     of theirs meets another one, and the two are merged."""
     package: tuple[str, str] = ("", "")
     """Where the handlers are to be, and how that is imported."""
-    in_an_application: bool = False
-    """Whether that is an application that exists, and no project of its own."""
+    formatters: tuple[str, str] = ("", "")
+    """What base and theirs are formatted with, as the state says it of an application that exists: `auto`, `ruff` or
+    `none`. A project of its own formats as its settings say."""
     header: str = ""
     """What every file of the application begins with; if nothing is said, what all that was generated begins with."""
 
@@ -129,10 +130,12 @@ class _Planner:
     def _formatter_of_the_project(self) -> Formatter | None:
         """Return what formats as the project does, where that is not how the template does."""
         base, theirs, root = self._versions.base, self._versions.theirs, self._tree.root
-        header, uses_ruff = "", False
+        header, uses_ruff, formats_new = "", False, True
         settings, folder = Settings(root=root), root / self._versions.package[0]
-        if self._versions.in_an_application:
-            uses_ruff = settings.uses_ruff(folder)
+        if formatter := self._versions.formatters[1]:
+            uses_ruff = settings.ruff(folder) is not None
+            formats_new = uses_ruff if formatter == "auto" else formatter == "ruff"
+            uses_ruff = uses_ruff or "ruff" in self._versions.formatters
             there = (self._tree.read(path) for path in self._whole_base if path.endswith(".py"))
             header = self._versions.header or header_of(filter(None, there))
         elif generated := base.get(PYPROJECT):
@@ -141,7 +144,13 @@ class _Planner:
             return None
         ruff = find_ruff(root) if uses_ruff else None
         own = settings.first_party(folder, self._versions.package[1]) if ruff else []
-        return Formatter(root, ruff, uses_ruff, header, own)
+        return Formatter(root, ruff, uses_ruff, formats_new, header, own)
+
+    @property
+    def _restyles(self) -> bool:
+        """Whether files that hold no edits are to be formatted in another way."""
+        old, new = self._versions.formatters
+        return old not in {"", new}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -345,7 +354,8 @@ class _Planner:
         return Step(Action.KEEP, path, ours, ours, "it holds edits: --force deletes it, too")
 
     def _changed(self, path: str, old: Rendered, new: Rendered) -> Iterator[Step]:
-        if path not in ANSWERS_FILES and old.content == new.content and old.executable == new.executable:
+        same = old.content == new.content and old.executable == new.executable
+        if path not in ANSWERS_FILES and same and not self._restyles:
             yield self._used(path, old) if self._mentions else Step(Action.SAME, path)
             return
         place = self._place(path)
@@ -445,11 +455,13 @@ class _Planner:
                 action = Action.UPDATE
             return Step(action, place.path, ours, after, place.note, mode)
 
-        if ours == new.content:
+        if ours == new.content and not self._restyles:
             return step(Action.SAME, ours)
         if path in ANSWERS_FILES:
             return step(Action.UPDATE, new.content)
         base, theirs = self._in_our_style(path, old, ours, new)
+        if ours == base and self._restyles:
+            theirs = self._new_content(new_path, new)
         if ours == base or self._force:
             return step(Action.SAME if ours == theirs else Action.UPDATE if ours == base else Action.REPLACE, theirs)
         if diff3.holds_markers(ours):

@@ -78,9 +78,17 @@ class Change:
             spelling=spelling_of(old, new, self.renamed) if old else None,
             other_template=old is not None and old.template is not new.template,
             package=new.package,
-            in_an_application=new.about.get(LAYOUT) == "host",
+            formatters=(_formatter(old), _formatter(new)),
             header=self.header,
         )
+
+
+def _formatter(project: Rendering | None) -> str:
+    """Return what the state of a host says of its formatter; it has not always said it, and a project never does."""
+    if project is None or project.about.get(LAYOUT) != "host":
+        return ""
+    formatter: str = project.about.get("formatter", "auto")
+    return formatter
 
 
 def new_project(template: Template, folder: Path, given: Answers, ask: Ask | None) -> Change:
@@ -114,18 +122,13 @@ def in_an_application(template: Template, host: "Host", name: str | None, given:
             "update Litestar first",
             code=Code.LITESTAR_TOO_OLD,
         )
-    found = {
-        "ws_path": host.ws_path,
-        "ws_import": host.ws_import,
-        "tests_path": host.tests_path,
-        "ws_route": host.route,
-        "application": host.import_path or "",
-        "imports": "relative" if host.relative_imports else "absolute",
-    }
     settled = {LAYOUT: "host", **_names_of(template, host)}
     named = {} if name is None else {ENTRY_NAME: spelled(name)}
     answers = template.resolve(
-        {**settled, **named, **given}, preferred=found, folder=host.root.name, ask=ask and _asking_for_another(ask, [])
+        {**settled, **named, **given},
+        preferred=found_in(host),
+        folder=host.root.name,
+        ask=ask and _asking_for_another(ask, []),
     )
     about, entry = template.about(answers), template.entry(answers)
     state = {"_commit": releases.OWN, "_src_path": releases.SOURCE, **about, "handlers": [entry]}
@@ -140,14 +143,37 @@ def in_an_application(template: Template, host: "Host", name: str | None, given:
     )
 
 
-def notes_about(host: "Host") -> tuple[str, ...]:
-    """Return what was found out about an application, as far as one should know it."""
-    made = host.application
-    notes = [f"the application is in {made.module}:{made.line}"]
+def found_in(host: "Host") -> Answers:
+    """Return what was found out about an application, as answers."""
+    return {
+        "ws_path": host.ws_path,
+        "ws_import": host.ws_import,
+        "tests_path": host.tests_path,
+        "ws_route": host.route,
+        "application": host.import_path or "",
+        "imports": "relative" if host.relative_imports else "absolute",
+        "formatter": "auto",
+    }
+
+
+def notes_about(host: "Host", answers: Answers) -> tuple[str, ...]:
+    """Return what was found out about an application, and where the handlers go because of it: each is a flag."""
+    made, application, path = host.application, answers["application"], answers["ws_path"]
+    formatted = {
+        "auto": f"formatted with ruff, as {host.ruff} says" if host.ruff else "not formatted: no use of ruff was found",
+        "ruff": "formatted with ruff",
+        "none": "not formatted",
+    }
+    notes = [f"the application is in {made.module}:{made.line}{f', imported as {application}' if application else ''}"]
     for other in host.others:
         there = f"there is another one in {os.path.relpath(other.root / other.application.module, host.root)}"
         choose = f": --application '{other.import_path}' takes that one" if other.import_path else ""
         notes.append(f"{there}:{other.application.line}{choose}")
+    notes += [
+        f"the handlers go into {path}, imported as {answers['ws_import']}, and are served below {answers['ws_route']}",
+        f"their tests go into {answers['tests_path']}, and run with {_shown(host) or 'the active interpreter'}",
+        f"imports are {answers['imports']}, and files are {formatted[answers['formatter']]}",
+    ]
     return (*notes, *_said(_lacking(host.lacks)))
 
 
@@ -161,12 +187,17 @@ def _said(note: str) -> tuple[str, ...]:
 
 def _pytest(host: "Host") -> str:
     """Return how pytest is started with the application's interpreter: by its path, unless that one is active."""
+    shown = _shown(host)
+    return f"{shlex.quote(shown)} -m pytest" if shown else "pytest"
+
+
+def _shown(host: "Host") -> str:
+    """Return how the application's interpreter is named from its root: by nothing, where it is active."""
     python = Path(host.python or "")
     active = os.environ.get("VIRTUAL_ENV")
     if not host.python or (active and python.is_relative_to(active)):
-        return "pytest"
-    shown = python.relative_to(host.root) if python.is_relative_to(host.root) else python
-    return f"{shlex.quote(str(shown))} -m pytest"
+        return ""
+    return str(python.relative_to(host.root) if python.is_relative_to(host.root) else python)
 
 
 def with_requirements(change: Change, root: Path) -> Change:
