@@ -309,7 +309,7 @@ def test_copier_asks_at_the_terminal_what_is_about_the_project(old: Path) -> Non
             (
                 'v0.0.2 has no question "size" about a project.\n'
                 "  try: one of mood, project_name, package_name, ws_path, ws_import, tests_path, ws_route, "
-                "application, imports, asyncapi, channels_backend, channels_history"
+                "application, imports, formatter, asyncapi, channels_backend, channels_history"
             ),
         ),
         (["--data", "mood"], '"mood" is not NAME=ANSWER.\n  try: --data mood=ANSWER'),
