@@ -184,7 +184,7 @@ class Clients:
     def frame(self) -> bytes:
         """Return a message, as a client sends it; masked, but with a mask that changes nothing."""
         form = self.served.form
-        message = form.frame({"text": "hello"} if form.payload == "typed" else "hello")
+        message = form.frame({"type": "say", "text": "hello"} if form.payload == "typed" else "hello")
         data = message.encode() if isinstance(message, str) else message
         first = 0x81 if form.is_text else 0x82
         if self.compresses:  # refers to nothing before it, and so can be sent again and again

@@ -42,21 +42,24 @@ UNWANTED = frozenset({"PYTHONDONTWRITEBYTECODE", "XDG_CACHE_HOME", "XDG_CONFIG_H
 NAME = "NAME"
 """Stands for the new name in a command and in the text of a template."""
 
+FOLDER = "template/project/{{ ws_path }}/{% yield ws from websockets %}{{ ws.name }}{% endyield %}"
 TEMPLATES = (
-    "template/interfaces/listener/typed.py.jinja",
-    "template/directions/reply/dependencies.py.jinja",
-    "template/directions/reply/schemas_typed.py.jinja",
-    "template/directions/reply/service_typed.py.jinja",
+    f"{FOLDER}/dependencies.py.jinja",
+    f"{FOLDER}/handler.py.jinja",
+    f"{FOLDER}/service.py.jinja",
+    f"{FOLDER.replace('ws from websockets', 'ws from typed_websockets')}/schemas.py.jinja",
 )
 """Four of our own: for the bare render, and as text for the others."""
 
 BARE = """
+import re
 import sys
 import jinja2
 
 environment = jinja2.Environment(loader=jinja2.FileSystemLoader({root!r}), trim_blocks=True, lstrip_blocks=True)
+environment.filters["regex_replace"] = lambda text, pattern, replacement: re.sub(pattern, replacement, text)
 for number, name in enumerate({templates!r}):
-    text = environment.get_template(name).render(ws={handler!r}, asyncapi="yes")
+    text = environment.get_template(name).render(ws={handler!r}, asyncapi="yes", above="..")
     with open(f"{{sys.argv[1]}}_{{number}}.py", "w", encoding="utf-8") as file:
         file.write(text)
 """
@@ -169,7 +172,7 @@ def others(top: Path, path: str) -> Iterator[Contender | str]:
     project = make_project(top / "text", 1)
     handler = project.handlers["room_0"]
     text = [
-        project.template.jinja.get_template(name).render(ws=handler, asyncapi="yes").replace("room_0", NAME)
+        project.template.jinja.get_template(name).render(ws=handler, asyncapi="yes", above="..").replace("room_0", NAME)
         for name in TEMPLATES
     ]
     bare = BARE.format(root=str(own_template()), templates=TEMPLATES, handler=handler)

@@ -159,20 +159,20 @@ class Contender:
             assert first == second, self.label
             assert first["number"] == 1 if self.form.payload == "typed" else first in ("event 1", b"event 1")
             return
-        hello = self.form.frame({"text": "hello"} if self.form.payload == "typed" else "hello")
-        invalid = [self.form.frame({"text": 1})] if self.form.payload == "typed" else []
+        hello = self.form.frame({"type": "say", "text": "hello"} if self.form.payload == "typed" else "hello")
+        invalid = [self.form.frame({"type": "say", "text": 1})] if self.form.payload == "typed" else []
         _, *answers = await self.converse([hello, *invalid, hello], 1)
         replies = [self.plain(it) for it in answers if it["type"] == "websocket.send"]
         if self.form.payload == "raw":
             assert replies == [hello, hello], (self.label, replies)
         else:
             one, error, two = replies
-            assert (one["number"], one["text"], two["number"]) == (1, "hello", 2), (self.label, replies)
+            assert one == two == {"type": "said", "text": "hello"}, (self.label, replies)
             assert error["type"] == "error", (self.label, replies)
 
     async def run(self) -> None:
         """Measure one connection."""
-        frame = self.form.frame({"text": "hello"} if self.form.payload == "typed" else "hello")
+        frame = self.form.frame({"type": "say", "text": "hello"} if self.form.payload == "typed" else "hello")
         gc.collect()
         begun = time.process_time()  # what others do meanwhile does not count
         await (self.converse([frame], MESSAGES) if self.work == REPLYING else self.listen(MESSAGES))
@@ -239,7 +239,7 @@ def generated(folder: Path) -> Iterator[Contender]:
             contender = Generated(label, form, work, app, path_of(handler["name"]))
             contender.connection_class = getattr(service, f"{class_name(handler)}Connection")
             if direction != "reply":
-                event = event_of(form, getattr(service, f"{class_name(handler)}Event", None))
+                event = event_of(form, getattr(service, "TickEvent", None))
                 contender.events = source_of(event) if work == PUSHING else silence
             yield contender
 

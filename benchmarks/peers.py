@@ -1,6 +1,6 @@
 """What a user would write instead: the same handlers by hand, on what there is.
 
-Every one answers a message with its number and its text, or says why it is none and goes on; or sends what a source
+Every one answers a message with its text, or says why it is none and goes on; or sends what a source
 yields until the client leaves. Those on Litestar, Starlette and FastAPI get what belongs to the connection by
 dependency injection where the framework has it, and find its end in every case that their framework reports.
 """
@@ -32,27 +32,26 @@ Source = Callable[[], AsyncGenerator[Any, None]]
 """What yields events: strings, bytes or `Event`, as the form has it."""
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, tag="say"):
     """What a client sends."""
 
     text: str
 
 
-class Reply(msgspec.Struct, frozen=True, tag="reply"):
+class Reply(msgspec.Struct, frozen=True, tag="said"):
     """The answer to a message."""
 
-    number: int
     text: str
 
 
-class Event(msgspec.Struct, frozen=True, tag="event"):
+class Event(msgspec.Struct, frozen=True, tag="tick"):
     """What the client is sent unasked."""
 
     number: int
     at: datetime
 
 
-class TextEvent(msgspec.Struct, frozen=True, tag="event"):
+class TextEvent(msgspec.Struct, frozen=True, tag="said"):
     """What all subscribers of a channel are sent."""
 
     text: str
@@ -68,21 +67,21 @@ class Error(msgspec.Struct, frozen=True, tag="error"):
 class PydanticMessage(BaseModel):
     """What a client sends, as FastAPI's users write it."""
 
+    type: Literal["say"]
     text: str
 
 
 class PydanticReply(BaseModel):
     """The answer to a message, as FastAPI's users write it."""
 
-    type: Literal["reply"] = "reply"
-    number: int
+    type: Literal["said"] = "said"
     text: str
 
 
 class PydanticEvent(BaseModel):
     """What the client is sent unasked, as FastAPI's users write it."""
 
-    type: Literal["event"] = "event"
+    type: Literal["tick"] = "tick"
     number: int
     at: datetime
 
@@ -170,7 +169,6 @@ def asgi_reply(form: Form) -> App:
     async def app(_scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        received = 0
         while (event := await receive())["type"] == "websocket.receive":
             data = event.get(key)
             if is_typed:
@@ -179,15 +177,13 @@ def asgi_reply(form: Form) -> App:
                 except ValueError as exc:
                     answer: Any = encode(Error(str(exc)))
                 else:
-                    received += 1
-                    answer = encode(Reply(received, message.text))
+                    answer = encode(Reply(message.text))
                 if is_text:
                     answer = answer.decode()
             elif data is None:
                 await send({"type": "websocket.close", "code": 1003})
                 return
             else:
-                received += 1
                 answer = data
             await send({"type": "websocket.send", key: answer})
 
@@ -348,7 +344,7 @@ def litestar_listener(form: Form, websocket_class: Any = WebSocket) -> App:
             except ValueError as exc:
                 return encode(Error(str(exc)))
             connection.received += 1
-            return encode(Reply(connection.received, message.text))
+            return encode(Reply(message.text))
 
         typed.__annotations__["data"] = form.frame_class
         return Litestar([listen()(typed)], websocket_class=websocket_class)
@@ -387,7 +383,7 @@ def litestar_listener_class(form: Form, websocket_class: Any = WebSocket) -> App
             except ValueError as exc:
                 return encode(Error(str(exc)))
             connection.received += 1
-            return encode(Reply(connection.received, message.text))
+            return encode(Reply(message.text))
 
         typed.__annotations__["data"] = form.frame_class
 
@@ -431,7 +427,7 @@ def litestar_websocket(form: Form, websocket_class: Any = WebSocket) -> App:
                 await socket.send_data(encode(Error(str(exc))), mode=mode)
             else:
                 connection.received += 1
-                await socket.send_data(encode(Reply(connection.received, message.text)), mode=mode)
+                await socket.send_data(encode(Reply(message.text)), mode=mode)
         await socket.close()
 
     return Litestar([handler], websocket_class=websocket_class)
@@ -504,7 +500,6 @@ def starlette_reply(form: Form) -> App:
     async def endpoint(socket: StarletteWebSocket) -> None:
         await socket.accept()
         receive = socket.receive_text if is_text else socket.receive_bytes
-        received = 0
         try:
             while True:
                 data: Any = await receive()
@@ -514,8 +509,7 @@ def starlette_reply(form: Form) -> App:
                     except ValueError as exc:
                         data = json.dumps({"type": "error", "detail": str(exc)})
                     else:
-                        received += 1
-                        data = json.dumps({"type": "reply", "number": received, "text": text})
+                        data = json.dumps({"type": "said", "text": text})
                     data = data if is_text else data.encode()
                 await (socket.send_text(data) if is_text else socket.send_bytes(data))
         except WebSocketDisconnect:
@@ -532,7 +526,7 @@ def starlette_push(form: Form, source: Source) -> App:
         async for event in source():
             data = event
             if is_typed:
-                data = json.dumps({"type": "event", "number": event.number, "at": event.at.isoformat()})
+                data = json.dumps({"type": "tick", "number": event.number, "at": event.at.isoformat()})
                 data = data if is_text else data.encode()
             await (socket.send_text(data) if is_text else socket.send_bytes(data))
 
@@ -569,7 +563,7 @@ def fastapi_reply(form: Form) -> App:
                         answer = PydanticError(detail=str(exc))
                     else:
                         connection.received += 1
-                        answer = PydanticReply(number=connection.received, text=message.text)
+                        answer = PydanticReply(text=message.text)
                     data = answer.model_dump_json()
                     data = data if is_text else data.encode()
                 await (socket.send_text(data) if is_text else socket.send_bytes(data))

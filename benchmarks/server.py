@@ -76,7 +76,7 @@ def path_and_app(label: str, form: Form, work: str) -> tuple[str, App]:
     service = importlib.import_module(f"{PACKAGE}.ws.{handler['name']}.service")
     connection_class = getattr(service, f"{class_name(handler)}Connection")
     if hasattr(connection_class, "events"):
-        connection_class.events = source_of(form, getattr(service, f"{class_name(handler)}Event", None))
+        connection_class.events = source_of(form, getattr(service, "TickEvent", None))
     return path_of(handler["name"]), importlib.import_module(f"{PACKAGE}.app").app
 
 
@@ -88,7 +88,8 @@ def shared_path_and_app(label: str, form: Form) -> tuple[str, App]:
         return "/", by_hand
     handler = generated(label, form, SHARED)
     package = f"{PACKAGE}.ws.{handler['name']}"
-    event_class = getattr(importlib.import_module(f"{package}.service"), f"{class_name(handler)}Event", None)
+    is_typed = handler["payload"] == "typed"
+    event_class = importlib.import_module(f"{package}.schemas").SaidEvent if is_typed else None
     app = importlib.import_module(f"{PACKAGE}.app").app
 
     async def publish(text: str) -> None:
@@ -142,10 +143,8 @@ def own_server_of_websockets(form: Form, work: str) -> Callable[[ServerConnectio
             await answer(connection)
 
     async def answer(connection: ServerConnection) -> None:
-        received = 0
         async for data in connection:
             if not is_typed:
-                received += 1
                 await connection.send(data)
                 continue
             try:
@@ -153,8 +152,7 @@ def own_server_of_websockets(form: Form, work: str) -> Callable[[ServerConnectio
             except ValueError as exc:
                 await connection.send(encode(Error(str(exc))), text=is_text)
             else:
-                received += 1
-                await connection.send(encode(Reply(received, message.text)), text=is_text)
+                await connection.send(encode(Reply(message.text)), text=is_text)
 
     async def push(connection: ServerConnection) -> None:
         with suppress(ConnectionClosed):
@@ -180,7 +178,7 @@ class Bare(asyncio.Protocol):
 
     def reply(self, _data: bytes) -> None:
         """Answer as the others do."""
-        self.write(b'\x81\x2d{"type":"reply","number":1000,"text":"hello"}')
+        self.write(b'\x81\x1e{"type":"said","text":"hello"}')
 
     def data_received(self, data: bytes) -> None:
         """Answer."""

@@ -40,6 +40,8 @@ ABOUT_NO_HANDLER = (
 """Tests that are the same whatever the handler is: test_projects.py has passed them."""
 ABOUT_EVERY_FORM = ("tests/test_app.py", "tests/ws/test_ws_asyncapi.py", "tests/ws/test_ws_handshake.py")
 """Tests of which the other answers about a handler change nothing: they pass for one handler of each form."""
+KINDS = {"messages": "say text:str, typing, read up_to:int"}
+"""What a handler of typed messages receives here: a mutant may take one kind for another."""
 HASTE = ("-o", "faulthandler_timeout=3")
 """Ends a test in which a mutant blocks the event loop, sooner than the project's own limit does."""
 LANES = 2
@@ -122,7 +124,7 @@ class Laboratory:
             "layout": "project",
             "asyncapi": "yes",
             **self._answers,
-            "handlers": [handler],
+            "handlers": [handler | (KINDS if "messages" in handler else {})],
         }
         for path, file in Rendering(Template(self._template), state).render().items():
             Tree(project).write(path, file.content)

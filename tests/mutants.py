@@ -16,6 +16,7 @@ LIMITS = "src/demo/ws/limits.py"
 CHANNELS = "src/demo/ws/channels.py"
 BROKER = "src/demo/ws/broker.py"
 APP = "src/demo/app.py"
+CONTRACT = "src/demo/ws/contract.py"
 DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
 DOCUMENT = "src/demo/ws/asyncapi.py"
 PLUGIN = "src/demo/ws/plugin.py"
@@ -44,6 +45,7 @@ FIRST = {
     LIMITS: OWN,
     SOCKET: _SOCKET,
     PLUGIN: _SERVICES,
+    CONTRACT: "tests/ws/test_ws_contract.py",
     DEPENDENCIES: _SERVICES,
     "released twice": OWN,
     "await in the release unshielded": _SERVICES,
@@ -174,7 +176,7 @@ MUTANTS = (
         SERVICE,
         r"^( *)self\.(sent|received) \+= 1$",
         r"\1self.\2 = type(self).\2 = getattr(type(self), '\2', 0) + 1",
-        lambda handler: not (_pushes(handler) and _shared(handler)),
+        lambda handler: _raw(handler) or (_streams(handler) and not _shared(handler)),
     ),
     # What becomes of services
     Mutant(
@@ -230,22 +232,22 @@ MUTANTS = (
     Mutant(
         "deaf to the disconnect",
         HANDLER,
-        r"^( *)(.*await socket\.send_data\(.*await connection\.reply.*\n)",
+        r"^( *)(.*await socket\.send_data\(.*await (connection\.reply|answer).*\n)",
         r"\1\2\1await anyio.sleep_forever()\n",
         lambda handler: _own_loop(handler) and not _shared(handler),
     ),
     Mutant(
         "deaf to the disconnect",
         HANDLER,
-        r"^( *)(await connection\.reply.*\n)",
+        r"^( *)(await connection\.reply.*\n|if \(reply := .*\n.*\n)",
         r"\1\2\1await anyio.sleep_forever()\n",
         _says,
     ),
     Mutant(
         "deaf to the disconnect",
         HANDLER,
-        r"^( *)(return .*await connection\.reply.*\n)",
-        r"\1if connection.received:\n\1    await anyio.sleep_forever()\n\1\2",
+        r"^( *)(return await (connection\.reply|answer)\(.*\n)",
+        r"\1connection.old = hasattr(connection, 'old')\n\1if connection.old:\n\1    await anyio.sleep_forever()\n\1\2",
         lambda handler: _receives(handler) and not _own_loop(handler) and not _shared(handler),
     ),
     Mutant("background task not cancelled", HANDLER, CANCEL + r"  # the client has left", "pass", _duplex),
@@ -311,16 +313,47 @@ MUTANTS = (
     Mutant("past not sent", CHANNELS, r"(get_history\(name, HISTORY\)):", r"\1 and ():", _shared),
     Mutant("past sent twice", CHANNELS, r"if event\[:ID_BYTES\] not in known", "if event", _shared),
     Mutant("past not read in order", CHANNELS, r"(await self\.backend\.get_history\(.*\)):", r"(\1)[::-1]:", _shared),
-    Mutant("failure to publish not survived", HANDLER, r"except PublishError", "except KeyError", _says),
+    Mutant(
+        "failure to publish not survived",
+        HANDLER,
+        r"except (PublishError|.*, PublishError\))",
+        "except KeyError",
+        _says,
+    ),
+    Mutant(
+        "done told who did not ask",
+        HANDLER,
+        r"None if message\.id is None else ",
+        "",
+        lambda handler: _says(handler) and _typed(handler),
+    ),
+    # Kinds of messages
+    Mutant("kind handled by the wrong method", HANDLER, r"connection\.typing\(", "connection.read(", _typed),
+    Mutant("kind dropped", HANDLER, r"^ *case ReadMessage\(\):\n.*\n", "", _typed),
+    Mutant("kind not decoded", SCHEMAS, r"^    ReadMessage,\n", "", _typed),
+    Mutant("kind not described", DOCUMENTED, r"^        ReadMessage,\n", "", _typed),
+    Mutant(
+        "message that is not done ends the connection",
+        HANDLER,
+        r"except \(?MessageError.*:",
+        "except KeyError:",
+        _typed,
+    ),
+    Mutant("answer refers to another message", CONTRACT, r"ref=message\.id", "ref=1", _typed),
+    Mutant("answer refers to no message", CONTRACT, r"event if message\.id is None else .*", "event", _typed),
+    Mutant("nothing done when there is nothing to say", CONTRACT, r"event or Done\(\)", "event", _typed),
+    Mutant("error refers to no message", CONTRACT, r"ref=envelope\.id if .*", "ref=msgspec.UNSET)", _typed),
+    Mutant("kinds not named", CONTRACT, r'f"expected a message of type .*', "str(error)", _typed),
+    Mutant("kind not asked for", CONTRACT, r"messages \| NoMessage", "messages", _typed),
     # What is let in
-    Mutant("invalid payload passed on", SCHEMAS, r"Decoder\(\w+\)", "Decoder()", _typed),
+    Mutant("invalid payload passed on", SCHEMAS, r"decoder_of\(([\w.]+), AnyMessage\)", r"\1.decode", _typed),
     Mutant("invalid payload not survived", HANDLER, INVALID, "except KeyError", _typed),
     Mutant("deep nesting not survived", HANDLER, INVALID, "except ValueError", _typed),
     Mutant("frames of the other kind let in", HANDLER, r"import RawSocket", "import ClientSocket as RawSocket", _raw),
     Mutant(
         "field of the client's refused",
         SCHEMAS,
-        r"(Message\(msgspec\.Struct)",
+        r"(Message\(Message)",
         r"\1, forbid_unknown_fields=True",
         _typed,
     ),
@@ -455,8 +488,14 @@ MUTANTS = (
     ),
     # What the document says, and to whom
     Mutant("handler not described", HANDLER, r"^ *opt ?=.*\n", ""),
-    Mutant("replies not described", DOCUMENTED, r"^    replies=\{(.*|\n(        .*\n)+    )\},\n", "", _receives),
-    Mutant("errors not described", DOCUMENTED, r"^ *\"error\": .*\n", "", _typed),
+    Mutant(
+        "replies not described",
+        DOCUMENTED,
+        r"^    replies=(\{|named\()(.*|\n(        .*\n)+    )[})],\n",
+        "",
+        _receives,
+    ),
+    Mutant("errors not described", DOCUMENTED, r"^ *Error,\n", "", _typed),
     Mutant("described at another path", DOCUMENTED, r"\"/ws/", '"/', _receives),
     Mutant("document served in production", DOCUMENT, r"enabled=.*,", "enabled=True,"),
     Mutant("production not the default", SETTINGS, r"(Environment =) \"production\"", r'\1 "development"'),
@@ -678,8 +717,8 @@ MUTANTS = (
         "WebSocketDisconnect, ",
         everywhere=False,
     ),
-    Mutant("error that does not say what is wrong", SCHEMAS, r"str\(error\) if frame else ", "", _typed),
-    Mutant("error that does not say what is expected", SCHEMAS, r'if frame else "expected .*"', "", _typed),
+    Mutant("error that does not say what is wrong", CONTRACT, r"detail = str\(error\) if", 'detail = "?" if', _typed),
+    Mutant("error that does not say what is expected", SCHEMAS, r'detail="expected .*?"', 'detail="?"', _typed),
     Mutant("failure not logged", PLUGIN, r", log_failure, ", ", "),
     Mutant("failure logged twice", PLUGIN, r'if logged != "always" and not .*:', "if True:", everywhere=False),
     Mutant(

@@ -23,7 +23,7 @@ OWN_ENVIRONMENT = {"PYTHONPATH": "src", "PYTHONDONTWRITEBYTECODE": ""}
 
 Handler = dict[str, str]
 """An entry of the state: name, interface, payload, transport, guard, and codec, events and contract where there is a
-choice of them."""
+choice of them, and the kinds of messages where they are typed."""
 
 
 @cache
@@ -33,10 +33,22 @@ def questions() -> dict[str, Any]:
     return {name: question for name, question in content.items() if not name.startswith("_")}
 
 
+TICK = "tick number:int at:datetime"
+
+
 def _may_have_a_dto(handler: Handler) -> bool:
     interface = questions()["interfaces"]["default"][handler["interface"]]
     json = handler["payload"] == "typed" and handler.get("codec", "json") == "json"
     return json and handler.get("events") == "own" and not interface["no_dto"]
+
+
+def _kinds_of(handler: Handler, direction: str) -> dict[str, str]:
+    """Return the kinds of messages that a handler has where nothing else is said."""
+    if handler["payload"] == "raw":
+        return {}
+    own = {"reply": ["said text:str"], "push": [TICK], "duplex": ["said text:str", TICK]}[direction]
+    sends = "said text:str at:datetime" if handler.get("events") == "channel" else ", ".join(own)
+    return {**({} if direction == "push" else {"messages": "say text:str"}), "sends": sends}
 
 
 def _valid_handlers() -> list[Handler]:
@@ -52,8 +64,9 @@ def _valid_handlers() -> list[Handler]:
             handler["codec"] = codec
         if details["direction"] != "reply":
             handler["events"] = events
+        kinds = _kinds_of(handler, details["direction"])
         for guard, contract in itertools.product(asked["guard"]["choices"].values(), ({}, {"contract": "dto"})):
-            entry = handler | {"guard": guard} | contract
+            entry = handler | {"guard": guard} | contract | kinds
             if entry not in handlers and (not contract or _may_have_a_dto(handler)):
                 handlers.append(entry)
     return [{"name": _name(handler)} | handler for handler in handlers]

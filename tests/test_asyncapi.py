@@ -35,11 +35,6 @@ Operations = dict[tuple[str, str], dict[str, Any]]
 """What the parser understands of the operations, by their addresses and actions."""
 
 
-def class_name_of(handler: Handler) -> str:
-    """Return what the names of a handler's classes begin with."""
-    return "".join(word.capitalize() for word in handler["name"].split("_"))
-
-
 def is_shared(handler: Handler) -> bool:
     """Return whether its events are a channel's."""
     return handler.get("events") == "channel"
@@ -114,23 +109,30 @@ def test_document_has_every_handler_and_who_sends(operations: Operations) -> Non
 def expected_messages(handler: Handler, action: str) -> dict[str, str]:
     """Return what is sent or received, by its name: a class of the project's, or `string`."""
     direction, typed = direction_of(handler), handler["payload"] == "typed"
-    if action == "receive":
+    if typed and action == "receive":
+        names = ["SayMessage"]
+    elif typed:
+        told = ["SaidEvent"] if is_shared(handler) else {"push": [], "reply": ["SaidEvent"]}.get(direction, BOTH)
+        told = ["TickEvent"] if direction == "push" and not is_shared(handler) else told
+        names = [*told, *([] if direction == "push" else ["Done", "Error"])]
+    elif action == "receive":
         names = ["message"]
-    elif is_shared(handler):
-        names = ["event"] + ["error"] * (typed and direction == "duplex")
     else:
-        names = [] if direction == "push" else ["reply"] + ["error"] * typed
-        names += [] if direction == "reply" else ["event"]
-    return {name: class_name_of(handler) + name.capitalize() if typed else "string" for name in names}
+        names = {"push": ["event"], "reply": ["reply"]}.get(direction, ["event"] if is_shared(handler) else RAW_BOTH)
+    return {name: name if typed else "string" for name in names}
 
 
+BOTH, RAW_BOTH = ["SaidEvent", "TickEvent"], ["reply", "event"]
+REF = {"ref"}
 FIELDS: dict[str, dict[str, str]] = {
-    "message": {"text": "string"},
-    "reply": {"type": "string", "number": "integer", "text": "string"},
-    "error": {"type": "string", "detail": "string"},
-    "event": {"type": "string", "number": "integer", "at": "string"},
-    "shared event": {"type": "string", "text": "string", "at": "string"},
+    "SayMessage": {"type": "string", "text": "string"},
+    "SaidEvent": {"type": "string", "text": "string"},
+    "TickEvent": {"type": "string", "number": "integer", "at": "string"},
+    "Done": {"type": "string"},
+    "Error": {"type": "string", "detail": "string"},
+    "shared SaidEvent": {"type": "string", "text": "string", "at": "string"},
 }
+"""The fields that a message must have, and their types."""
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler["name"])
@@ -149,10 +151,12 @@ def test_every_message_of_a_handler_is_described(operations: Operations, handler
             assert message["content_type"] == (typed if handler["payload"] == "typed" else raw)
             assert message["frames"] == handler["transport"]
             if handler["payload"] == "typed":
-                fields = FIELDS["shared event" if name == "event" and is_shared(handler) else name]
+                fields = FIELDS["shared SaidEvent" if name == "SaidEvent" and is_shared(handler) else name]
                 properties = message["payload"]["properties"]
-                assert {key: it["type"] for key, it in properties.items()} == fields
-                defaults = {"type"} if handler.get("contract") == "dto" else set()  # a field there, and no tag
+                assert {key: it["type"] for key, it in properties.items() if key in fields} == fields
+                dto = handler.get("contract") == "dto"
+                assert properties.keys() - fields.keys() == (set() if dto else {"id"} if name == "SayMessage" else REF)
+                defaults = {"type"} if dto else set()  # a field there, and no tag
                 assert set(message["payload"]["required"]) == fields.keys() - defaults
             elif handler["transport"] == "binary":
                 assert message["payload"]["format"] == "binary"
@@ -163,7 +167,10 @@ def test_replies_are_those_of_the_handler(operations: Operations, handler: Handl
     if direction_of(handler) == "push":
         return
     received = operations[address_of(handler), "receive"]
-    unasked = set() if is_shared(handler) else {"event"}
+    if handler["payload"] == "raw":
+        unasked = set() if is_shared(handler) else {"event"}
+    else:
+        unasked = {"SaidEvent"} if is_shared(handler) else set()
     assert {it["name"] for it in received["replies"]} == expected_messages(handler, "send").keys() - unasked
 
 
@@ -196,20 +203,21 @@ def send(connection: ClientConnection, handler: Handler, message: Any) -> None:
 def test_what_a_handler_sends_is_what_the_document_says(
     server: Server, operations: Operations, handler: Handler
 ) -> None:
-    """Every frame fits one message of the document, and every message of the document is sent."""
+    """Every frame fits one message of the document, and every message is sent; `done` has a test of its own."""
     path = address_of(handler)
     check = Draft7Validator.FORMAT_CHECKER
     documented = {
         it["name"]: Draft7Validator(it["payload"], format_checker=check) for it in operations[path, "send"]["messages"]
     }
-    waiting = set(documented)
+    waiting = set(documented) - {"Done"}
     url = f"ws://{HOST}:{server.port}{path.format(channel='lobby')}"
     headers = {"Authorization": f"Bearer {TOKEN}"}
     with connect(url, open_timeout=DEADLINE, additional_headers=headers) as connection:
         if direction_of(handler) != "push":
             (received,) = operations[path, "receive"]["messages"]
             accepts = Draft7Validator(received["payload"])
-            valid, invalid = ({"text": "hello"}, {"text": 5}) if handler["payload"] == "typed" else ("hello", None)
+            valid: Any = {"type": "say", "text": "hello"} if handler["payload"] == "typed" else "hello"
+            invalid = {"type": "say", "text": 5} if handler["payload"] == "typed" else None
             assert accepts.is_valid(valid)
             assert not accepts.is_valid(invalid)
             send(connection, handler, valid)
@@ -221,7 +229,7 @@ def test_what_a_handler_sends_is_what_the_document_says(
             message = decoded(handler, frame)
             fitting = [name for name, validator in documented.items() if validator.is_valid(message)]
             if handler["payload"] == "typed":
-                assert fitting == [message["type"]]
+                assert [name.removesuffix("Event").lower() for name in fitting] == [message["type"]]
             else:
                 assert fitting == list(documented)
                 fitting = ["event" if message.startswith("event ") or is_shared(handler) else "reply"]
@@ -327,19 +335,17 @@ def test_handler_is_tried_on_the_page(page: Page, handler: Handler) -> None:
     log = console.locator(".aws-log")
     if direction_of(handler) != "push":
         answer = (
-            '{"type":"event","text":"hello","at":'
-            if is_shared(handler)
-            else '{"type":"reply","number":1,"text":"hello"}'
+            '{"type":"said","text":"hello","at":' if is_shared(handler) else '{"type":"said","ref":1,"text":"hello"}'
         )
         console.get_by_role("checkbox", name="All traffic").check()
         for text, expected in (
-            ('{"text": "hello"}', answer),
-            ('{"text": 5}', '{"type":"error","detail":"Expected `str`, got `int` - at `$.text`"}'),
+            ('{"type": "say", "id": 1, "text": "hello"}', answer),
+            ('{"type": "say", "id": 2, "text": 5}', '{"type":"error","ref":2,"detail":"Expected `str`, got `int` - at'),
         ):
             console.get_by_role("textbox").last.fill(text)
             console.get_by_role("button", name="Send").click()
             expect(log).to_contain_text(expected)
     elif not is_shared(handler):  # or nobody publishes
-        expect(log).to_contain_text('{"type":"event","number":1,"at":')
+        expect(log).to_contain_text('{"type":"tick","number":1,"at":')
     console.get_by_role("button", name="Disconnect").click()
     expect(console.get_by_role("button", name="Connect")).to_be_visible()

@@ -196,7 +196,7 @@ async def receive(client: ClientConnection, count: int) -> list[Any]:
 async def say(client: ClientConnection, texts: Iterable[str]) -> None:
     """Send messages, all at once."""
     for text in texts:
-        await client.send(json.dumps({"text": text}))
+        await client.send(json.dumps({"type": "say", "text": text}))
 
 
 async def hears_nothing(client: ClientConnection) -> bool:

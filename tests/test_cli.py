@@ -30,7 +30,7 @@ def test_new_project_prints_a_line_a_file_and_the_command_that_asks_nothing(comm
         (
             "to repeat without prompts: ws-scaffold new project desk --project-name 'Trading Desk' "
             "--package-name trading_desk --asyncapi yes --handler-name chat --interface stream --payload typed "
-            "--transport text --events own --guard none"
+            "--transport text --events own --guard none --sends 'tick number:int at:datetime'"
         ),
         "",
         "Trading Desk is ready. Next:",
@@ -92,7 +92,7 @@ def test_answers_about_the_project_come_with_the_first_handler_that_needs_them(c
     rooms = ("new", "handler", "rooms", "--direction", "duplex", "--events", "channel")
     code, out, _ = command(*rooms, "--channels-backend", "redis", "--channels-history", "20")
     assert code == 0
-    assert out.splitlines()[-1].endswith(" --guard none --channels-backend redis --channels-history 20")
+    assert out.splitlines()[-1].endswith(" at:datetime' --channels-backend redis --channels-history 20")
     assert "channels_backend: redis\nchannels_history: '20'\n" in (project / ".copier-answers.yml").read_text()
     before = contents(project)
     for arguments in (
@@ -316,6 +316,7 @@ def test_folder_of_the_project_may_be_given(command: Command, project: Path, tmp
     os.chdir(tmp_path)
     code, out, _ = command("-C", "desk/src/desk", "new", "handler", "feed")
     again = "--interface listener --payload typed --transport text --guard none"
+    again += " --messages 'say text:str' --sends 'said text:str'"
     start = "to repeat without prompts: ws-scaffold -C desk/src/desk new handler feed"
     assert (code, out.splitlines()[-1]) == (0, f"{start} {again}")
     assert [it["name"] for it in handlers_of(project)] == ["chat", "feed"]
@@ -348,7 +349,8 @@ def test_change_keeps_the_answers_that_still_fit(
     command: Command, project: Path, answers: list[str], expected: dict[str, str]
 ) -> None:
     assert command("change", "handler", "chat", *answers)[0] == 0
-    assert handlers_of(project) == [{"name": "chat"} | expected]
+    kinds = {"messages": "say text:str", "sends": "said text:str"} if expected["payload"] == "typed" else {}
+    assert handlers_of(project) == [{"name": "chat"} | expected | kinds]
 
 
 def test_change_of_the_loop_keeps_the_direction(command: Command, project: Path) -> None:
@@ -492,7 +494,7 @@ def test_guide_recommends_says_why_prints_the_command_and_writes_nothing(command
             "stream: @websocket_stream, typed, MessagePack in binary frames\n"
             "Only the server sends, so the handler is a generator; Litestar listens for the disconnect meanwhile.\n"
             "ws-scaffold new handler NAME --interface stream --payload typed --transport binary --codec msgpack "
-            "--events own --guard none\n"
+            "--events own --guard none --sends 'tick number:int at:datetime'\n"
         ),
         "",
     )
@@ -558,6 +560,7 @@ def test_terminal_is_asked_what_is_missing_in_the_words_of_the_guide(project: Pa
         "transport": "text",
         "events": "own",
         "guard": "none",
+        "sends": "tick number:int at:datetime",
     }
 
 

@@ -516,7 +516,7 @@ def test_end_of_the_input_at_a_question_is_one_sentence(project: Path) -> None:
 
 
 def test_name_of_another_handler_is_not_suggested_and_a_taken_one_is_refused(project: Path) -> None:
-    text = shown(["new", "handler", "--interface", "stream"], project, b"chat\r")
+    text = shown(["new", "handler", "--interface", "stream", "--payload", "raw"], project, b"chat\r")
     assert '"chat" is taken: choose another name' in text
     assert "create src/desk/ws/chatchat/handler.py" in text
 

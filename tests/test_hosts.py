@@ -480,7 +480,7 @@ def test_handlers_and_the_hosts_own_are_served_by_a_real_server(
 
     async def visit() -> list[Any]:
         async with connect(f"ws://{HOST}:{port}/live/open", proxy=None) as client:
-            await client.send('{"text": "hello"}')
+            await client.send('{"type": "say", "id": 1, "text": "hello"}')
             reply = json.loads(await client.recv())
             await client.send("nonsense")
             error = json.loads(await client.recv())
@@ -499,7 +499,7 @@ def test_handlers_and_the_hosts_own_are_served_by_a_real_server(
         finally:
             process.terminate()
             process.wait(DEADLINE)
-    expected = {"type": "reply", "number": 1, "text": "hello"}
+    expected = {"type": "said", "ref": 1, "text": "hello"}
     assert answered == [expected, "error", ["OwnSocket", "its own", 1000]]
     assert "Traceback" not in output.read_text()
 

@@ -1,5 +1,6 @@
 """Copier is the judge: what the command makes of a state is what Copier makes of it, byte for byte."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ SEQUENCES = {
         "rename handler chat chat_1",
     ),
     "through every interface": tuple(
-        " ".join(["change handler chat", *(f"--{key} {value}" for key, value in handler.items() if key != "name")])
+        " ".join(["change handler chat", *(f"--{key} '{value}'" for key, value in handler.items() if key != "name")])
         for handler in HANDLERS
     ),
     "own events, shared ones, and own again": (
@@ -68,7 +69,7 @@ SEQUENCES = {
         "change handler chat --interface listener-class",
     ),
     "every handler": tuple(
-        " ".join(["new handler", *(value if key == "name" else f"--{key} {value}" for key, value in handler.items())])
+        " ".join(["new handler", *(value if key == "name" else f"--{key} '{value}'" for key, value in handler.items())])
         for handler in HANDLERS
     ),
 }
@@ -136,7 +137,7 @@ def test_commands_lead_where_a_fresh_copy_and_an_update_lead(
 ) -> None:
     project = render(template, tmp_path / "project", ABOUT)
     for line in sequence:
-        ran = command(project, *line.split())
+        ran = command(project, *shlex.split(line))
         assert ran.code == 0, f"{line}\n{ran.output}"
     assert tree(project) == copied_again(template, project, tmp_path / "fresh")
 
@@ -169,7 +170,7 @@ def test_a_later_version_arrives_with_an_update_and_the_next_command_is_of_that_
         render(template, tmp_path / "before", {**ABOUT, "handlers": [*load_state(project)["handlers"], FEED]})
     )
 
-    source = template / "template/interfaces/stream/typed.py.jinja"
+    (source,) = (template / "template/project").rglob("handler.py.jinja")
     source.write_text(source.read_text() + "\n# Version 0.2.0.\n")
     (template / "template/project/serve.sh").write_text("#!/bin/sh\nexec uv run python -m trading_desk\n")
     (template / "template/project/serve.sh").chmod(0o755)

@@ -60,8 +60,8 @@ def two_versions(folder: Path) -> Path:
     run("git", "tag", "v0.0.1", cwd=template)
     (service,) = (template / "template/project").rglob("service.py.jinja")
     service.rename(service.with_name("logic.py.jinja"))
-    for path in (template / "template/interfaces").rglob("*.jinja"):
-        path.write_text(f"{path.read_text()}\n\n# A fix.\n")
+    (handler,) = (template / "template/project").rglob("handler.py.jinja")
+    handler.write_text(f"{handler.read_text()}\n\n# A fix.\n")
     (template / "template/project/{{ package_path }}/__init__.py.jinja").unlink()
     commit(template, "Later")
     run("git", "tag", "v0.0.2", cwd=template)

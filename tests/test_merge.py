@@ -16,7 +16,7 @@ from trees import contents
 HANDLER = "src/desk/ws/chat/handler.py"
 SERVICE = "src/desk/ws/chat/service.py"
 ANSWER = '    """Answer a message, or report why it is invalid."""\n'
-ANSWER_OF_THE_SERVICE = '        """Answer a message."""\n'
+ANSWER_OF_THE_SERVICE = '        """Handle `say`: the client is sent what this returns."""\n'
 MINE_OF_THE_SERVICE = '        """Answer, as I like it."""\n'
 MINE = '    """Answer, as I like it."""\n'
 
@@ -227,12 +227,12 @@ def test_rename_takes_along_edits_of_lines_that_it_changes(command: Command, pro
         project,
         SERVICE,
         "class ChatService:\n",
-        "last: ChatReply | None = None  # of any chat\n\n\nclass ChatService:\n",
+        "last: ChatConnection | None = None  # of any chat\n\n\nclass ChatService:\n",
     )
     assert command("rename", "handler", "chat", "room_talk")[0] == 0
     text = (project / "src/desk/ws/room_talk/service.py").read_text()
-    assert "return RoomTalkReply(number=self.received, text=message.text.upper())" in text
-    assert "last: RoomTalkReply | None = None  # of any chat\n" in text
+    assert "return SaidEvent(text=message.text.upper())" in text
+    assert "last: RoomTalkConnection | None = None  # of any chat\n" in text
     assert "Chat" not in text
 
 

@@ -57,8 +57,8 @@ def test_words_of_the_users_that_look_like_a_name_stay(
 def test_identifiers_that_the_template_has_made_follow_in_what_the_user_wrote(command: Command, named: Path) -> None:
     add(
         named / SERVICE.format("chat"),
-        "\n\n__all__ = ['ChatService']\n\n\ndef two(one: 'ChatService | None', ChatReply: int = 1) -> str:\n"
-        "    return f'{ChatService} {one!r:>{ChatReply}} ChatService' + 'ChatService'  # ChatService\n",
+        "\n\n__all__ = ['ChatService']\n\n\ndef two(one: 'ChatService | None', ChatConnection: int = 1) -> str:\n"
+        "    return f'{ChatService} {one!r:>{ChatConnection}} ChatService' + 'ChatService'  # ChatService\n",
     )
     code, out, _ = command("rename", "handler", "chat", "room_talk")
     assert (
@@ -66,8 +66,8 @@ def test_identifiers_that_the_template_has_made_follow_in_what_the_user_wrote(co
         .read_text()
         .endswith(
             "\n\n__all__ = ['RoomTalkService']\n\n\n"
-            "def two(one: 'RoomTalkService | None', RoomTalkReply: int = 1) -> str:\n"
-            "    return f'{RoomTalkService} {one!r:>{RoomTalkReply}} ChatService' + 'ChatService'  # ChatService\n"
+            "def two(one: 'RoomTalkService | None', RoomTalkConnection: int = 1) -> str:\n"
+            "    return f'{RoomTalkService} {one!r:>{RoomTalkConnection}} ChatService' + 'ChatService'  # ChatService\n"
         )
     )
     assert code == 0
@@ -127,7 +127,10 @@ def test_line_of_the_templates_that_was_edited_beside_the_name_follows(command: 
         ("from .ws.chat import service\nservice.ChatService", "from .ws.talk import service\nservice.TalkService"),
         ("from .ws import chat, socket", "from .ws import talk as chat, socket"),
         ("from .ws import chat as c", "from .ws import talk as c"),
-        ("from .ws import (chat)\nchat.service.ChatReply", "from .ws import (talk as chat)\nchat.service.TalkReply"),
+        (
+            "from .ws import (chat)\nchat.service.ChatConnection",
+            "from .ws import (talk as chat)\nchat.service.TalkConnection",
+        ),
         ("import desk.ws.chat.service as x\nx.ChatService", "import desk.ws.talk.service as x\nx.TalkService"),
         (
             "import os, desk.ws.chat.service\nos.x(desk.ws.chat.service.ChatService, chat=1)",

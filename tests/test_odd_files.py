@@ -136,7 +136,7 @@ def test_generated_file_that_is_a_link_in_a_folder_that_stays_is_renamed(command
     code, out, _ = command("rename", "handler", "chat", "talk")
     assert (code, "move      tests/ws/test_ws_talk.py (from tests/ws/test_ws_chat.py)" in out.splitlines()) == (0, True)
     assert (project / "tests/ws/test_ws_talk.py").readlink() == Path("../mine.py")
-    assert 'name, path = "talk", PATH' in (project / "tests/mine.py").read_text()
+    assert 'name, path, method = "talk", PATH, "say"' in (project / "tests/mine.py").read_text()
     assert not os.path.lexists(test)
 
 

@@ -54,7 +54,7 @@ def released(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("released") / "template"
     run("git", "clone", "--quiet", template, folder, cwd=template)
     run("git", "tag", releases.OWN, cwd=folder)
-    for path in (*(folder / "template/interfaces").rglob("*.jinja"), folder / LIMITS):
+    for path in (*(folder / "template/project").rglob("handler.py.jinja"), folder / LIMITS):
         path.write_text(f"{path.read_text()}\n\n# A fix.\n")
     changelog = folder / "CHANGELOG.md"
     entry = f"# Changelog\n\n## {LATER}\n\n### In your project\n\n- A fix.\n\n"

@@ -33,19 +33,6 @@ def test_every_question_that_is_asked_has_a_help_text() -> None:
         assert question.get("when") is False or question["help"], name
 
 
-def test_every_interface_has_its_templates_and_every_template_its_interface() -> None:
-    folders = {path.name for path in (REPOSITORY / "template" / "interfaces").iterdir()}
-    assert folders == set(questions()["interfaces"]["default"])
-    for folder in folders:
-        files = {path.name for path in (REPOSITORY / "template" / "interfaces" / folder).iterdir()}
-        payloads = [*questions()["payload"]["choices"].values()]
-        details = questions()["interfaces"]["default"][folder]
-        of_a_channel = {"stream": ["channel"]}.get(folder, [f"channel_{payload}" for payload in payloads])
-        forms = payloads + (of_a_channel if details["direction"] != "reply" else [])
-        forms += [] if details["no_dto"] else ["dto"]
-        assert files == {f"{form}.py.jinja" for form in forms}
-
-
 def test_every_question_is_about_a_handler_or_about_the_project() -> None:
     asked = [name for name, question in questions().items() if "handlers is not defined" in str(question.get("when"))]
     assert questions()["guide"]["default"] == asked
@@ -71,6 +58,7 @@ def test_answers_file_holds_the_state_and_none_of_the_guide(template: Path, tmp_
     assert list(state) == ["_commit", "_src_path", "layout", "project_name", "package_name", "asyncapi", "handlers"]
     assert state["package_name"] == "trading_desk"
     chat = {"name": "chat", "interface": "listener", "payload": "typed", "transport": "text", "guard": "none"}
+    chat |= {"messages": "say text:str", "sends": "said text:str"}
     assert state["handlers"] == [chat]
     assert list(state["handlers"][0]) == list(chat)
 

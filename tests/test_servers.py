@@ -733,7 +733,8 @@ def test_command_of_the_readme_tries_every_handler(everything: Path, generated_s
     assert len(printed) == len(HANDLERS), done.stdout
     for path, answers in printed.items():
         handler = next(it for it in HANDLERS if it["name"].replace("_", "-") == path.split("/")[1])
-        words: dict[str, list[str]] = {"push": ["event"], "reply": ["hello"], "duplex": ["event", "hello"]}
+        event = "tick" if handler["payload"] == "typed" else "event"
+        words: dict[str, list[str]] = {"push": [event], "reply": ["hello"], "duplex": [event, "hello"]}
         if handler.get("events") == "channel":
             words = {"push": [], "duplex": ["hello"]}
         assert all(word in answers for word in words[direction_of(handler)]), f"{path} {answers}"

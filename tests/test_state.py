@@ -123,8 +123,8 @@ def copied(checkout: Path, command: Command, tmp_path: Path, monkeypatch: pytest
 def test_handler_joins_a_project_in_the_version_that_it_was_made_with(
     command: Command, checkout: Path, copied: Path
 ) -> None:
-    template = checkout / "template/interfaces/stream/raw.py.jinja"
-    template.write_text(template.read_text().replace("Send events until", "Later: send events until"))
+    (template,) = (checkout / "template/project").rglob("handler.py.jinja")
+    template.write_text(f"{template.read_text()}# Later.\n")
     commit(checkout, "A later version")
     assert command("new", "handler", "feed", "--interface", "stream", "--payload", "raw")[0] == 0
     assert "Later" not in (copied / "src/copied/ws/feed/handler.py").read_text()
@@ -205,7 +205,7 @@ def test_later_versions_are_copiers_to_bring(command: Command, checkout: Path, c
     """A handler added by the command is updated by `copier update`, as the first one is."""
     command("new", "handler", "talk", "--defaults")
     commit(copied, "A project")
-    template = checkout / "template/interfaces/listener/typed.py.jinja"
+    (template,) = (checkout / "template/project").rglob("handler.py.jinja")
     template.write_text(template.read_text().replace("Answer a message", "Answer one message"))
     commit(checkout, "A later version")
     done = subprocess.run(

@@ -80,9 +80,8 @@ def third_version(template: Path) -> None:
     replace(guide, "\nfitting:\n", f"\n{colour}fitting:\n")
     readme = template / "template/project/README.md.jinja"
     replace(readme, "\nThe mood is {{ mood }}.\n", "")
-    for path in (template / "template/interfaces").rglob("*.jinja"):
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join([*lines, f"\n\n# Mended, in {{{{ ws.colour }}}}: {path.parent.name}.\n"]))
+    (handler,) = (template / "template/project").rglob("handler.py.jinja")
+    handler.write_text(f"{handler.read_text()}\n\n# Mended, in {{{{ ws.colour }}}}: {{{{ ws.interface }}}}.\n")
     log(template, "0.0.3", NEWS_3)
 
 

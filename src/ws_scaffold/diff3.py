@@ -44,6 +44,36 @@ def _changes(base: Lines, side: Lines) -> list[_Change]:
     ]
 
 
+def _touches(change: _Change, others: Sequence[_Change]) -> bool:
+    return any(change.start <= other.end and other.start <= change.end for other in others)
+
+
+def _slid(changes: list[_Change], base: Lines, others: Sequence[_Change]) -> list[_Change]:
+    """Return the changes of a side, with insertions away from the other side's where they may as well be elsewhere.
+
+    A method that is put before a blank line is the same as one that is put behind it, with its own blank line first.
+    """
+    slid: list[_Change] = []
+    for number, change in enumerate(changes):
+        after = changes[number + 1].start if number + 1 < len(changes) else len(base) + 1
+        before = slid[-1].end if slid else -1
+        slid.append(next((it for it in _places(change, base, before, after) if not _touches(it, others)), change))
+    return slid
+
+
+def _places(change: _Change, base: Lines, before: int, after: int) -> Iterator[_Change]:
+    """Yield a change at every place where it leads to the same text, the nearest first, between two others."""
+    yield change
+    at, lines = change.start, change.lines
+    while change.start == change.end and at + 1 < after and at < len(base) and base[at] == lines[0]:
+        at, lines = at + 1, [*lines[1:], lines[0]]
+        yield _Change(at, at, lines)
+    at, lines = change.start, change.lines
+    while change.start == change.end and at - 1 > before and base[at - 1] == lines[-1]:
+        at, lines = at - 1, [lines[-1], *lines[:-1]]
+        yield _Change(at, at, lines)
+
+
 def _apply(changes: Sequence[_Change], base: Lines, start: int, end: int) -> list[bytes]:
     """Return a run of the base with one side's changes to it."""
     lines: list[bytes] = []
@@ -109,7 +139,8 @@ def _differing(ours: list[bytes], theirs: list[bytes]) -> tuple[int, int]:
 def _merge_lines(base: Lines, ours: Lines, theirs: Lines, newline: bytes) -> tuple[list[bytes], int]:
     merged: list[bytes] = []
     conflicts = position = 0
-    for our_changes, their_changes in _regions(_changes(base, ours), _changes(base, theirs)):
+    our_side = _changes(base, ours)
+    for our_changes, their_changes in _regions(our_side, _slid(_changes(base, theirs), base, our_side)):
         both = [*our_changes, *their_changes]
         start, end = min(change.start for change in both), max(change.end for change in both)
         merged += base[position:start]

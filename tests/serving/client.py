@@ -1,6 +1,7 @@
 """Clients of the handlers: each speaks what its handler understands, and can leave in every way there is."""
 
 import asyncio
+import itertools
 import secrets
 import socket
 import struct
@@ -37,11 +38,13 @@ class Client:
         self.is_answered = direction_of(handler) != "push"
         self.is_typed = handler["payload"] == "typed"
         self.is_text = handler["transport"] == "text"
+        self.ids = itertools.count(1)
         self.codec: Any = msgspec.msgpack if handler.get("codec") == "msgpack" else msgspec.json
 
     async def send(self, text: str) -> None:
-        """Send a message that says so."""
-        data: bytes = self.codec.encode({"text": text}) if self.is_typed else text.encode()
+        """Send a message that says so; one that is answered has a number."""
+        message = {"type": "say", "text": text} | ({} if self.is_shared else {"id": next(self.ids)})
+        data: bytes = self.codec.encode(message) if self.is_typed else text.encode()
         await self.connection.send(data, text=self.is_text)
 
     async def receive_frame(self) -> str | bytes:
@@ -67,7 +70,7 @@ class Client:
     def number(self, message: Any) -> int | None:
         """Return the number of an event, or None for any other message."""
         if self.is_typed and not self.is_shared:
-            return message["number"] if message["type"] == "event" else None
+            return message["number"] if message["type"] == "tick" else None
         text: str = message.get("text", "") if self.is_typed else message
         return int(text.removeprefix("event ")) if text.startswith("event ") else None
 
@@ -87,9 +90,9 @@ class Client:
     def check(self, answer: Any, number: int, text: str) -> None:
         """Check that this is the answer to that message: where events are a channel's, the client's own event."""
         if self.is_typed and self.is_shared:
-            assert (answer["type"], answer["text"]) == ("event", text), answer
+            assert (answer["type"], answer["text"]) == ("said", text), answer
         else:
-            expected = {"type": "reply", "number": number, "text": text} if self.is_typed else text
+            expected = {"type": "said", "text": text, "ref": number} if self.is_typed else text
             assert answer == expected, f"{answer!r} is not {expected!r}"
 
     async def exchange(self, number: int = 1) -> None:
@@ -130,12 +133,22 @@ class Client:
     def invalid_frames(self) -> list[str | bytes]:
         """Return frames that the handler cannot decode, all of a typed message's."""
         if self.codec is msgspec.msgpack:
-            invalid = [b"", b"\xc1", b"\x90", b"\x80", b"\x81\xa4text\x01", b"\x81\xa4text\xa1\xff", b"\x91" * 50_000]
+            say = b"\xa4type\xa3say\xa4text"
+            invalid = [
+                b"",
+                b"\xc1",
+                b"\x90",
+                b"\x80",
+                b"\x82" + say + b"\x01",
+                b"\x82" + say + b"\xa1\xff",
+                b"\x91" * 50_000,
+            ]
         else:
-            invalid = [b"", b"{nope", b"[]", b"{}", b'{"text": 1}', b'{"text": "\xff"}', b"[" * 50_000]
+            say = b'{"type": "say", "text": '
+            invalid = [b"", b"{nope", b"[]", b"{}", say + b"1}", say + b'"\xff"}', b"[" * 50_000]
         if self.is_text:
-            return [frame.decode() for frame in invalid if b"\xff" not in frame] + [b'{"text": "hello"}']
-        return [*invalid, '{"text": "hello"}']
+            return [frame.decode() for frame in invalid if b"\xff" not in frame] + [b'{"type": "say", "text": "hello"}']
+        return [*invalid, '{"type": "say", "text": "hello"}']
 
     def announce(self, size: int) -> None:
         """Send the header of a message of that many bytes, and none of them."""

@@ -13,6 +13,7 @@ import logging
 import os
 import pkgutil
 import signal
+import sys
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
@@ -56,6 +57,8 @@ def enlarged(message: Any) -> Any:
         return message.ljust(FLOOD)
     if "type" in message.__struct_fields__:  # what a DTO encodes must be of its class
         return msgspec.structs.replace(message, type=" " * FLOOD)
+    if "text" in message.__struct_fields__:
+        return msgspec.structs.replace(message, text=" " * FLOOD)
     return {"flood": " " * FLOOD}
 
 
@@ -91,7 +94,7 @@ class Watch:
         self.watch_connections(getattr(module, f"{class_name}Connection"))
         self.is_shared = hasattr(module, "Publish")
         self.service = self.watched_service(name, getattr(module, f"{class_name}Service"))
-        self.event_class = getattr(module, f"{class_name}Event", None)
+        self.event_class = hasattr(module, "encode") and sys.modules[f"{PACKAGE}.ws.{name}.schemas"].SaidEvent
         self.published: dict[str, int] = {}
 
     def watch_connections(self, connection_class: Any) -> None:
@@ -104,13 +107,14 @@ class Watch:
             self.connections.add(connection)
 
         connection_class.__init__ = noted_init
-        if hasattr(connection_class, "reply"):
-            connection_class.reply = self.disturbed_reply(connection_class.reply)
+        for name in ("reply", "say"):  # what a raw handler calls it, and a typed one
+            if method := getattr(connection_class, name, None):
+                setattr(connection_class, name, self.disturbed_reply(method))
         if hasattr(connection_class, "events"):
             connection_class.events = self.noted_events(connection_class.events)
 
     def disturbed_reply(self, reply: Any) -> Any:
-        """Return a method `reply` that floods the client or fails where that is demanded."""
+        """Return a method that floods the client or fails where that is demanded."""
 
         async def disturbed_reply(connection: Any, message: Any) -> Any:
             if demanded() == "fail to reply":
@@ -120,7 +124,8 @@ class Watch:
                 if connection.received > 1:
                     raise RuntimeError(SECRET)
                 return answer.ljust(24 * FLOOD)
-            return enlarged(answer) if demanded() == "flood" and answer is not None else answer
+            is_told = answer is not None and not hasattr(connection, "channel")
+            return enlarged(answer) if demanded() == "flood" and is_told else answer
 
         return disturbed_reply
 
