@@ -181,6 +181,7 @@ CASES = [
     Case(["change", "handler", "caht", "--payload", "raw"], Code.UNKNOWN_HANDLER, 2),
     Case(["rename", "handler", "caht", "talk"], Code.UNKNOWN_HANDLER, 2),
     Case(["remove", "handler", "nope"], Code.UNKNOWN_HANDLER, 2),
+    Case(["rename", "kind", "chat", "sya", "speak"], Code.UNKNOWN_KIND, 2),
     Case(["new", "handler", "chat", "--interface", "stream"], Code.NAME_TAKEN, 1),
     Case(["rename", "handler", "chat", "feed"], Code.NAME_TAKEN, 1, handler("feed")),
     Case(["-C", "..", "list"], Code.NO_PROJECT, 1),

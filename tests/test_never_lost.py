@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, run
 from test_odd_files import MAKE
 from trees import Ran, Tree, command, tree
+from ws_scaffold.kinds import KINDS, named
 from ws_scaffold.project import check_state, load_state, template_of
 from ws_scaffold.render import Files, Rendering
 from ws_scaffold.template import Template
@@ -43,6 +44,7 @@ NAMES = st.sampled_from(["chat", "feed", "event", "message", "s", "i", "a", "cha
 PACKAGES = st.sampled_from(["desk", "trading", "message"])
 
 ENTRIES = st.sampled_from(HANDLERS)
+MESSAGES = st.lists(st.sampled_from(["say", "say n:int", "typing", "s", "chat", "a_1"]), min_size=1, max_size=4)
 SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec", "events", "guard"]), min_size=1)
 OWN_FILES = st.sampled_from(["prices.py", "schemas.py", "own/prices.py", "own/notes.md", "own/deep/prices.py"])
 KINDS_OF_CHANGE = st.sampled_from(["insert", "insert", "reword", "reword", "add", "delete", "rename", "ask"])
@@ -219,6 +221,7 @@ class Step:
     renamed: dict[str | None, str]
     sources: dict[str, str]
     """Template files that another version has under another name, old to new."""
+    renamed_kind: tuple[str, str] = ("", "")
 
     @property
     def refused(self) -> bool:
@@ -274,6 +277,11 @@ class Step:
 
     def is_renamed(self, old: str, new: str, *, modules: bool) -> bool:
         """Whether a word is an identifier of the template's that is another one now; in an import, also a module."""
+        kind, other_kind = self.renamed_kind
+        if kind and (old, new) in {
+            (f"{class_name(kind)}{end}", f"{class_name(other_kind)}{end}") for end in KINDS.values()
+        }:
+            return True
         for owner, name in self.renamed.items():
             if modules and (old, new) == (owner, name):
                 return True
@@ -392,7 +400,11 @@ class Histories(RuleBasedStateMachine):
     # Commands
 
     def run(
-        self, *arguments: str, renamed: dict[str | None, str] | None = None, sources: dict[str, str] | None = None
+        self,
+        *arguments: str,
+        renamed: dict[str | None, str] | None = None,
+        sources: dict[str, str] | None = None,
+        renamed_kind: tuple[str, str] = ("", ""),
     ) -> None:
         """Run a command twice, and check what it did the first time; the second time, nothing must be left to do."""
         before = Moment.of(self.root)
@@ -404,6 +416,7 @@ class Histories(RuleBasedStateMachine):
             after,
             renamed or {} if after.files[".copier-answers.yml"] != before.files[".copier-answers.yml"] else {},
             sources or {},
+            renamed_kind,
         )
         event(f"{arguments[0]}: {'refused' if step.refused else 'conflict' if ran.code else 'done'}")
         step.check()
@@ -438,6 +451,19 @@ class Histories(RuleBasedStateMachine):
     def change_all(self, which: int, entry: Handler) -> None:
         """Change every answer about a handler."""
         self.run("change", "handler", self.handler(which), *flags(entry))
+
+    @rule(which=ANY, kinds=MESSAGES, answer=st.sampled_from(["--messages", "--sends"]))
+    def change_kinds(self, which: int, kinds: list[str], answer: str) -> None:
+        """Say other kinds of messages: some come, some go, and the others stay."""
+        self.run("change", "handler", self.handler(which), answer, ", ".join(dict.fromkeys(kinds)))
+
+    @rule(which=ANY, kind=ANY, name=st.sampled_from(["say", "typing", "speak", "s"]))
+    def rename_kind(self, which: int, kind: int, name: str) -> None:
+        """Call a kind something else."""
+        handler = self.handler(which)
+        kinds = self.kinds_of(handler) or ["nothing"]
+        old = kinds[kind % len(kinds)]
+        self.run("rename", "kind", handler, old, name, renamed_kind=(old, name))
 
     @rule(which=ANY, name=NAMES)
     def rename(self, which: int, name: str) -> None:
@@ -643,6 +669,11 @@ class Histories(RuleBasedStateMachine):
         """Return the name of a handler; of one that was never there, if there is none."""
         names = [entry["name"] for entry in load_state(self.root)["handlers"]] or ["nobody"]
         return str(names[which % len(names)])
+
+    def kinds_of(self, name: str) -> list[str]:
+        """Return the kinds of messages of a handler."""
+        said = [it.get(key, "") for it in load_state(self.root)["handlers"] if it["name"] == name for key in KINDS]
+        return list(dict.fromkeys(kind for it in said for kind in named(it)))
 
     def path(self, which: int) -> Path:
         """Return a file of the project that a person edits."""

@@ -17,7 +17,7 @@ SHELLS = ("bash", "zsh", "fish")
 VERBS = {
     "new": "Make a project, or add a handler",
     "change": "Change answers about a handler or the project",
-    "rename": "Rename a handler",
+    "rename": "Rename a handler, or a kind of its messages",
     "remove": "Remove a handler",
 }
 """The commands that name what they are about, and what they do to it."""
@@ -138,10 +138,13 @@ def parser_of(template: Template, prog: str = "ws-scaffold") -> argparse.Argumen
     _add_answers(change_project, template, template.names("project"))
     _add_options(change_project, asks=True)
 
-    rename = command("rename", "handler", "Rename a handler")
-    _add_handler(rename)
-    rename.add_argument("new_name", metavar="NEW_NAME", help="its new name")
-    _add_options(rename, asks=False)
+    for noun, summary in (("handler", "Rename a handler"), ("kind", "Rename a kind of messages of a handler")):
+        rename = command("rename", noun, summary)
+        _add_handler(rename)
+        if noun == "kind":
+            rename.add_argument("kind", metavar="KIND", help="the kind")
+        rename.add_argument("new_name", metavar="NEW_NAME", help="its new name")
+        _add_options(rename, asks=False)
 
     remove = command("remove", "handler", "Remove a handler")
     _add_handler(remove)

@@ -50,12 +50,15 @@ CHANGES: dict[tuple[str, str | None], Callable[[Rendering, argparse.Namespace], 
         project, options.name, arguments.given(options, project.template), arguments.ask(options)
     ),
     ("change", "handler"): lambda project, options: operations.change_handler(
-        project, options.name, arguments.given(options, project.template), arguments.ask(options)
+        project, options.name, arguments.given(options, project.template), arguments.ask(options), options.tree.read
     ),
     ("change", "project"): lambda project, options: operations.change_project(
         project, arguments.given(options, project.template), arguments.ask(options)
     ),
     ("rename", "handler"): lambda project, options: operations.rename_handler(project, options.name, options.new_name),
+    ("rename", "kind"): lambda project, options: operations.rename_kind(
+        project, options.name, options.kind, options.new_name
+    ),
     ("remove", "handler"): lambda project, options: operations.remove_handler(
         project, options.name, completed=options.completed
     ),
@@ -70,9 +73,9 @@ def _makes_a_project(options: argparse.Namespace) -> bool:
     return (options.command, options.noun) == ("new", "project")
 
 
-def _change(options: argparse.Namespace, root: Path) -> Change:
+def _change(options: argparse.Namespace, root: Path, tree: Tree) -> Change:
     """Return what a command line does to the state of a project."""
-    options.root = root
+    options.root, options.tree = root, tree
     if _makes_a_project(options):
         own: Template = options.own
         folder = options.folder / options.name
@@ -230,7 +233,7 @@ def _run(options: argparse.Namespace) -> Outcome:
     """Plan a change, and write it unless told not to."""
     root = _new_root(options) if _makes_a_project(options) else _root(options)
     with _opened(root, options) as (tree, completed):
-        change = operations.with_requirements(_change(options, root), root)
+        change = operations.with_requirements(_change(options, root, tree), root)
         planned = _planned(tree, change, options)
         written = not options.dry_run and not (options.abort_on_conflict and planned.conflicts)
         known = change.notes

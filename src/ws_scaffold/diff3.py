@@ -44,14 +44,21 @@ def _changes(base: Lines, side: Lines) -> list[_Change]:
     ]
 
 
+def _touch(one: _Change, other: _Change) -> bool:
+    """Whether two sides' changes touch one another: beside what is only taken away, there is no doubt."""
+    if one.lines and other.lines:
+        return one.start <= other.end and other.start <= one.end
+    return one.start < other.end and other.start < one.end
+
+
 def _touches(change: _Change, others: Sequence[_Change]) -> bool:
-    return any(change.start <= other.end and other.start <= change.end for other in others)
+    return any(_touch(change, other) for other in others)
 
 
 def _slid(changes: list[_Change], base: Lines, others: Sequence[_Change]) -> list[_Change]:
-    """Return the changes of a side, with insertions away from the other side's where they may as well be elsewhere.
+    """Return the changes of a side, away from the other side's where they may as well be elsewhere.
 
-    A method that is put before a blank line is the same as one that is put behind it, with its own blank line first.
+    A method that is put before a blank line, or taken from there, is the same with the blank line on its other side.
     """
     slid: list[_Change] = []
     for number, change in enumerate(changes):
@@ -62,16 +69,20 @@ def _slid(changes: list[_Change], base: Lines, others: Sequence[_Change]) -> lis
 
 
 def _places(change: _Change, base: Lines, before: int, after: int) -> Iterator[_Change]:
-    """Yield a change at every place where it leads to the same text, the nearest first, between two others."""
+    """Yield an insertion or a deletion at every place where it leads to the same text, between two other changes."""
     yield change
-    at, lines = change.start, change.lines
-    while change.start == change.end and at + 1 < after and at < len(base) and base[at] == lines[0]:
-        at, lines = at + 1, [*lines[1:], lines[0]]
-        yield _Change(at, at, lines)
-    at, lines = change.start, change.lines
-    while change.start == change.end and at - 1 > before and base[at - 1] == lines[-1]:
-        at, lines = at - 1, [lines[-1], *lines[:-1]]
-        yield _Change(at, at, lines)
+    if change.lines and change.start != change.end:
+        return
+    for step in (1, -1):
+        start, end, lines = change.start, change.end, list(change.lines)
+        while before < start + min(step, 0) and end + max(step, 0) < after and end + max(step, 0) <= len(base):
+            moved = [*base[start:end], *lines]  # what is inserted there, or deleted
+            at = end if step > 0 else start - 1
+            if base[at] != moved[0 if step > 0 else -1]:
+                break
+            lines = [*lines[step:], *lines[:step]]
+            start, end = start + step, end + step
+            yield _Change(start, end, lines)
 
 
 def _apply(changes: Sequence[_Change], base: Lines, start: int, end: int) -> list[bytes]:
@@ -85,22 +96,14 @@ def _apply(changes: Sequence[_Change], base: Lines, start: int, end: int) -> lis
 
 def _regions(ours: list[_Change], theirs: list[_Change]) -> Iterator[tuple[list[_Change], list[_Change]]]:
     """Yield the changes of both sides, those together that touch one another."""
-    ours, theirs = ours[::-1], theirs[::-1]
-    while ours or theirs:
-        region: tuple[list[_Change], list[_Change]] = ([], [])
-        end = -1
-        while True:
-            sides = [
-                (side[-1].start, index) for index, side in enumerate((ours, theirs)) if side and side[-1].start <= end
-            ]
-            if end < 0:
-                sides = [(side[-1].start, index) for index, side in enumerate((ours, theirs)) if side]
-            if not sides:
-                break
-            _, index = min(sides)
-            change = (ours, theirs)[index].pop()
-            region[index].append(change)
-            end = max(end, change.end)
+    ordered = sorted([*((it, 0) for it in ours), *((it, 1) for it in theirs)], key=lambda it: (it[0].start, it[0].end))
+    region: tuple[list[_Change], list[_Change]] = ([], [])
+    for change, side in ordered:
+        if (region[0] or region[1]) and not _touches(change, region[1 - side]):
+            yield region
+            region = ([], [])
+        region[side].append(change)
+    if ordered:
         yield region
 
 
@@ -128,6 +131,21 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> Merged:
     return Merged(content, conflicts)
 
 
+def _are_items(changes: Sequence[_Change], lines: Lines) -> bool:
+    """Whether one side only adds what has a place beside whatever the other adds: items of a list, or cases.
+
+    Each has lines of its own, which say where it ends.
+    """
+    if any(change.start != change.end for change in changes):
+        return False
+    bare = [line.rstrip() for line in lines]
+    indents = [len(line) - len(line.lstrip()) for line in bare]
+    items = all(line.endswith(b",") for line in bare) and len(set(indents)) == 1 and indents[0] > 0
+    first = bare[0].lstrip()
+    cases = first.startswith(b"case ") and first.endswith(b":") and all(it >= indents[0] for it in indents)
+    return items or (cases and len(bare) > 1)
+
+
 def _differing(ours: list[bytes], theirs: list[bytes]) -> tuple[int, int]:
     """Return how many lines two versions have in common, at their start and at their end."""
     shorter = min(len(ours), len(theirs))
@@ -150,6 +168,8 @@ def _merge_lines(base: Lines, ours: Lines, theirs: Lines, newline: bytes) -> tup
             merged += our_lines
         elif not our_changes:
             merged += their_lines
+        elif _are_items(our_changes, our_lines) and _are_items(their_changes, their_lines):
+            merged += [*our_lines, *their_lines]
         else:
             conflicts += 1
             head, tail = _differing(our_lines, their_lines)

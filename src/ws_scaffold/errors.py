@@ -13,6 +13,7 @@ class Code(StrEnum):
     ANSWER_SETTLED = "answer-settled"
     ANSWER_UNASKED = "answer-unasked"
     UNKNOWN_HANDLER = "unknown-handler"
+    UNKNOWN_KIND = "unknown-kind"
     UNKNOWN_QUESTION = "unknown-question"
     UNKNOWN_VERSION = "unknown-version"
     OLDER_VERSION = "older-version"

@@ -18,6 +18,7 @@ from ws_scaffold.host_config import Settings
 from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.renames import (
     SIMILAR,
+    Dotted,
     Elsewhere,
     Modules,
     Place,
@@ -57,6 +58,8 @@ class Versions:
     """Returns the paths of all files that it is to have."""
     renamed: Mapping[str, str]
     """Handlers with another name, old to new: their files, and the edits in them, move along."""
+    respelled: Collection[str] = ()
+    """The handlers whose identifiers are others in theirs, by their old names."""
     spelling: Spelling | None = None
     """Where base has names that are others in theirs, if there are any."""
     other_template: bool = False
@@ -203,21 +206,31 @@ class _Planner:
     def _follow(self, folders: Mapping[str, str]) -> None:
         """Take note of what moves, and of the names that are others now: what uses them is to follow."""
         self._folders = {self._tree.beside(one): self._tree.beside(other) for one, other in folders.items()}
-        moved = {}
+        moved: dict[Dotted, Dotted] = {}
         if folders:
-            moved = moved_packages(folders, self._whole_base.__contains__, self._places.__contains__)
-        self._modules = Modules(moved)
+            packages = self._packages(folders)
+            moved = {old: new for old, new in packages.items() if old != new}
+        stays = {folder: folder for owner in self._kinds_of for folder in _folders(self._versions.base, owner)}
+        self._modules = Modules(moved | self._packages(stays))
         if moved or self._versions.spelling:
             from ws_scaffold.mentions import Mentions  # noqa: PLC0415 - to read Python takes long to import
 
             self._mentions = Mentions(
-                self._tree, self._folders, self._modules, self._identifiers, self._versions.renamed
+                self._tree, self._folders, Modules(moved), self._identifiers, self._versions.renamed
             )
+
+    @property
+    def _kinds_of(self) -> list[str]:
+        """The handlers whose identifiers are others, and that have their name."""
+        return [owner for owner in self._versions.respelled if owner not in self._versions.renamed]
+
+    def _packages(self, folders: Mapping[str, str]) -> dict[Dotted, Dotted]:
+        return moved_packages(folders, self._whole_base.__contains__, self._places.__contains__)
 
     @cached_property
     def _identifiers(self) -> dict[str, str]:
-        spelling, renamed = self._versions.spelling, self._versions.renamed
-        return {old: new for owner in renamed for old, new in spelling.identifiers(owner).items()} if spelling else {}
+        spelling, owners = self._versions.spelling, self._versions.respelled
+        return {old: new for owner in owners for old, new in spelling.identifiers(owner).items()} if spelling else {}
 
     def _respelled(self, old: Rendered, base: bytes, ours: bytes, here: str, there: str) -> bytes:
         """Return a file with what it uses of all that has moved under its new name, and say what does not follow."""
@@ -246,7 +259,7 @@ class _Planner:
         def will_be(path: str) -> bool:
             return path in self._places or self._tree.exists(path)
 
-        defines = old.owner in self._versions.renamed
+        defines = old.owner in self._versions.respelled
         return Place(package_of(here, was), package_of(there, will_be), self._identifiers, defines)
 
     def _to_be_formatted(self, paired: list[tuple[str, str | None]]) -> Iterator[tuple[str, bytes]]:

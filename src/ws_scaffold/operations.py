@@ -4,13 +4,13 @@ import dataclasses
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from ws_scaffold import releases
+from ws_scaffold import kinds, releases
 from ws_scaffold.changelog import News, news
 from ws_scaffold.errors import Code, ScaffoldError, UsageError, did_you_mean
 from ws_scaffold.host_config import WANTED, Settings
@@ -21,6 +21,10 @@ from ws_scaffold.template import ENTRY_NAME, LAYOUT, Answers, Ask, Question, Tem
 
 if TYPE_CHECKING:
     from ws_scaffold.host import Host  # it takes time to import, and is needed once
+
+
+Read = Callable[[str], bytes | None]
+"""Return what a file of the project holds; None where there is none."""
 
 
 def spelled(name: str) -> str:
@@ -54,6 +58,8 @@ class Change:
     again: list[str]
     """The arguments that would have prompted for nothing."""
     renamed: dict[str, str] = field(default_factory=dict)
+    renamed_kind: tuple[str, str, str] | None = None
+    """The handler of a kind of messages that is renamed, the kind's name, and its new one."""
     news: list[News] = field(default_factory=list)
     """What the new version of the template brings."""
     notes: tuple[str, ...] = ()
@@ -75,7 +81,8 @@ class Change:
             whole_base=old.render if old else dict,
             places=new.places,
             renamed=self.renamed,
-            spelling=spelling_of(old, new, self.renamed) if old else None,
+            respelled=self.renamed_kind[:1] if self.renamed_kind else tuple(self.renamed),
+            spelling=spelling_of(old, new, self.renamed, self.renamed_kind) if old else None,
             other_template=old is not None and old.template is not new.template,
             package=new.package,
             formatters=(_formatter(old), _formatter(new)),
@@ -333,20 +340,30 @@ def advise(template: Template, given: Answers, ask: Ask | None) -> Advice:
     return Advice(handler, {**kept(entry), **brought}, command_of({**entry, "name": "NAME"}, brought))
 
 
-def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | None) -> Change:
-    """Put other answers into an entry; what is not answered stays, where it still fits."""
+def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | None, read: Read) -> Change:
+    """Put other answers into an entry; what is not answered stays, where it still fits.
+
+    So does a kind of messages that the user has made something of: `read` returns what a file of the project holds.
+    """
     template, old = project.template, _find(project, name)
     if not given and ask is None:
         raise UsageError("There is nothing to change.", "give an answer: ws-scaffold change handler --help lists them")
-    settled = {**project.about, ENTRY_NAME: old["name"], **given}
+    settled = {**project.about, ENTRY_NAME: old["name"], **kinds.with_fields(given, old)}
     if given and not template.deciding & set(given):
         settled["interface"] = old["interface"]
     answers = template.resolve(settled, preferred=template.implied(old), ask=None if given else ask)
-    entry = template.entry(answers)
+    notes, entry = [], template.entry(answers)
+    if any(entry.get(it) != old[it] for it in kinds.KINDS if it in old):
+        files = {path: file for path, file in project.render().items() if file.owner == old["name"]}
+        for answer, kind, path in list(kinds.kept(old, entry, files, read)):
+            said = {**template.answers_of(entry), answer: kinds.put_back(entry[answer], old[answer], kind)}
+            answers = template.resolve({**project.about, **said})
+            entry = template.entry(answers)
+            notes.append(f'the kind "{kind}" stays, as {path} holds edits of it: remove those first')
     brought = _brought(template, project.about, given, answers)
     entries = [entry if it is old else it for it in project.entries]
     again = ["change", "handler", old["name"], *flags({**kept(entry), **brought})]
-    return Change(project, _with(project, entries, brought), again)
+    return Change(project, _with(project, entries, brought), again, notes=tuple(notes))
 
 
 def change_project(project: Rendering, given: Answers, ask: Ask | None) -> Change:
@@ -386,6 +403,27 @@ def rename_handler(project: Rendering, name: str, new_name: str) -> Change:
     _check_classes(project, resolved, besides=old["name"])
     entries = [entry if it is old else it for it in project.entries]
     return Change(project, _with(project, entries), again, {old["name"]: entry["name"]})
+
+
+def rename_kind(project: Rendering, name: str, old: str, new: str) -> Change:
+    """Give a kind of messages of a handler another name, in what it receives and in what it sends."""
+    template, entry = project.template, _find(project, name)
+    again = ["rename", "kind", entry["name"], old, new]
+    there = {kind for answer in kinds.KINDS if answer in entry for kind in kinds.named(entry[answer])}
+    if old not in there and new in there:
+        return Change(project, project, again)
+    if old not in there:
+        raise UsageError(
+            f'The handler "{entry["name"]}" has no kind "{old}".{did_you_mean(old, sorted(there))}',
+            f"one of {', '.join(sorted(there))}" if there else "a raw message is of no kind",
+            code=Code.UNKNOWN_KIND,
+        )
+    if kinds.named(new) != {new: new}:
+        raise UsageError(f'"{new}" cannot be a kind.', "take one name, such as speak_up", code=Code.ANSWER_REFUSED)
+    said = {**template.answers_of(entry), **kinds.renamed(entry, old, new)}
+    renamed = template.entry(template.resolve({**project.about, **said}))
+    entries = [renamed if it is entry else it for it in project.entries]
+    return Change(project, _with(project, entries), again, renamed_kind=(entry["name"], old, new))
 
 
 def remove_handler(project: Rendering, name: str, *, completed: bool = False) -> Change:

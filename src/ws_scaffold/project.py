@@ -127,15 +127,25 @@ def check_state(state: State, template: Template) -> None:
             raise _refused(file, f'has no "{name}"')
     if not isinstance(state["handlers"], list):
         raise _refused(file, "has handlers that are not a list")
+    _check_handlers(file, state["handlers"], template)
+
+
+def _check_handlers(file: str, entries: list[Any], template: Template) -> None:
     named, lacking = template.question(ENTRY_NAME), functools.cache(template.lacking)
+    said = [key for key, values in template.entry_values.items() if not values and key != "name"]
+    question = functools.cache(template.question)
+    refusal_of = functools.cache(lambda key, value: question(key).refusal(value))
     names: set[str] = set()
-    for number, entry in enumerate(state["handlers"], start=1):
+    for number, entry in enumerate(entries, start=1):
         _check_entry(file, entry, f"handler {number}", template.entry_values, lacking)
         if refusal := named.refusal(_shown(entry["name"])):
             raise _refused(file, f"has a handler {number} with a name that cannot be one: {refusal}")
         if entry["name"] in names:
             raise _refused(file, f'has two handlers called "{entry["name"]}"')
         names.add(entry["name"])
+        for key in filter(entry.__contains__, said):
+            if refusal := refusal_of(key, entry[key]):
+                raise _refused(file, f"has a handler {number} with {key} that cannot be: {_shown(refusal)}")
 
 
 def _shown(value: Any) -> str:

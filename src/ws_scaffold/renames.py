@@ -122,9 +122,9 @@ class Place:
 def moved_packages(
     folders: Mapping[str, str], was: Callable[[str], bool], will_be: Callable[[str], bool]
 ) -> dict[Dotted, Dotted]:
-    """Return the packages in moved folders, old name to new, given what says whether a file was, and will be there."""
+    """Return the packages in folders, old name to new, given what says whether a file was, and will be there."""
     moved = {package_of(f"{one}/_", was): package_of(f"{other}/_", will_be) for one, other in folders.items()}
-    return {old: new for old, new in moved.items() if old and new and old != new}
+    return {old: new for old, new in moved.items() if old and new}
 
 
 class Elsewhere:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import cached_property, partial
 
+from ws_scaffold import kinds
 from ws_scaffold.render import Files, Rendering
 
-HANDLER, PACKAGE = "zqh_zqj", "zqp_zqk"
-"""What stands in for the name of a handler, and for that of the package: two words, so that a spelling shows."""
+HANDLER, PACKAGE, KIND = "zqh_zqj", "zqp_zqk", "zqm_zqn"
+"""What stands in for the name of a handler, of the package, and of a kind of messages: two words, so that a spelling
+shows."""
 
 PACKAGE_NAME = "package_name"
 """The question whose answer is the name of the package."""
@@ -108,15 +110,16 @@ class Spelling:
         return spans
 
     def identifiers(self, owner: str) -> dict[str, str]:
-        """Return the identifiers that the template has made of a handler's name, old to new.
+        """Return the identifiers that the template has made of a handler's name, or of a kind's, old to new.
 
-        One that it spells the same without the name is left out, and so is the bare name, which may be any word.
+        One that it spells the same without the name is left out, and so is the bare name, which may be any word. In
+        capitals it is a constant.
         """
         import io  # noqa: PLC0415 - to read Python takes long to import, and most runs rename nothing
         import keyword  # noqa: PLC0415 - the same
         import tokenize  # noqa: PLC0415 - the same
 
-        renamed = next(it for it in self._renamed if it.old == owner and it.stand_in == HANDLER)
+        renamed = next(it for it in self._renamed if it.stand_in != PACKAGE)
         words = {
             token.string
             for (source, of), text in self._files.items()
@@ -124,7 +127,9 @@ class Spelling:
             for token in tokenize.generate_tokens(io.StringIO(text).readline)
             if token.type == tokenize.NAME
         }
-        made = {word for word in words if (found := renamed.pattern.search(word)) and found[0] != word}
+        made = {
+            word for word in words if (found := renamed.pattern.search(word)) and (found[0] != word or word.isupper())
+        }
         own = {word for word in words if not renamed.pattern.search(word)}
         spelled = {self._filled(word, new=False): self._filled(word, new=True) for word in made}
         return {old: new for old, new in spelled.items() if old not in own and not keyword.iskeyword(old)}
@@ -161,16 +166,20 @@ class Spelling:
                             break
 
 
-def spelling_of(old: Rendering, new: Rendering, renamed: Mapping[str, str]) -> Spelling | None:
+def spelling_of(
+    old: Rendering, new: Rendering, renamed: Mapping[str, str], kind: tuple[str, str, str] | None = None
+) -> Spelling | None:
     """Return where the old state has names that are others in the new one; None where there are none.
 
-    One handler may be renamed, and the package.
+    One handler may be renamed, or one kind of its messages, and the package.
     """
     names = [Renamed(one, other, HANDLER) for one, other in renamed.items()]
-    state = {
-        **old.state,
-        "handlers": [{**it, "name": HANDLER} if it["name"] in renamed else it for it in old.entries],
-    }
+    entries = [{**it, "name": HANDLER} if it["name"] in renamed else it for it in old.entries]
+    if kind:
+        owner, one, other = kind
+        names.append(Renamed(one, other, KIND))
+        entries = [{**it, **kinds.renamed(it, one, KIND)} if it["name"] == owner else it for it in entries]
+    state = {**old.state, "handlers": entries}
     package, new_package = (rendering.about.get(PACKAGE_NAME) for rendering in (old, new))
     if package and new_package and package != new_package:
         names.append(Renamed(package, new_package, PACKAGE))
