@@ -19,6 +19,7 @@ from projects import (
     FORMS,
     HANDLERS,
     PYTHONS,
+    WORKERS,
     Handler,
     build_environment,
     copy_of_the_working_tree,
@@ -31,6 +32,7 @@ from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
 from ws_scaffold.tree import Tree
 
+TRIED = [*HANDLERS, *WORKERS]
 TIMEOUT = 60.0
 """Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
 ABOUT_NO_HANDLER = (
@@ -50,7 +52,7 @@ LANES = 2
 
 def all_runs() -> tuple[tuple[Mutant, Handler], ...]:
     """Return every mutant with every handler that it applies to."""
-    return tuple((mutant, handler) for handler in HANDLERS for mutant in MUTANTS if mutant.applies(handler))
+    return tuple((mutant, handler) for handler in TRIED for mutant in MUTANTS if mutant.applies(handler))
 
 
 def _direction(interface: str) -> str:
@@ -63,7 +65,7 @@ def covered_interfaces(mutant: Mutant, number: int = 0) -> list[str]:
 
     That is every one that may make a difference; of a file that all handlers share, one for each direction.
     """
-    interfaces = list(dict.fromkeys(handler["interface"] for handler in HANDLERS if mutant.applies(handler)))
+    interfaces = list(dict.fromkeys(handler["interface"] for handler in TRIED if mutant.applies(handler)))
     if not mutant.everywhere:
         return [interfaces[number % len(interfaces)]]
     if "{name}" in mutant.file:
@@ -81,7 +83,7 @@ def covering_runs() -> tuple[tuple[Mutant, Handler], ...]:
     uses: Counter[str] = Counter()
     for number, mutant in enumerate(MUTANTS):
         for interface in covered_interfaces(mutant, number):
-            fitting = (it for it in HANDLERS if it["interface"] == interface and mutant.applies(it))
+            fitting = (it for it in TRIED if it["interface"] == interface and mutant.applies(it))
             handler = min(fitting, key=lambda it: uses[it["name"]])
             uses[handler["name"]] += 1
             chosen.append((mutant, handler))
@@ -154,7 +156,7 @@ class Laboratory:
 def main(choice: str = "all") -> int:
     """Try the mutants, print what survived, and return how many did."""
     runs = covering_runs() if choice == "covering" else all_runs()
-    mutants: dict[str, list[Mutant]] = {handler["name"]: [] for handler in HANDLERS}
+    mutants: dict[str, list[Mutant]] = {handler["name"]: [] for handler in TRIED}
     for mutant, handler in runs:
         mutants[handler["name"]].append(mutant)
     with tempfile.TemporaryDirectory() as name:
@@ -164,7 +166,7 @@ def main(choice: str = "all") -> int:
         python = build_environment(folder / "environment", sample, python=find_python(PYTHONS[0]) or sys.executable)
         laboratory = Laboratory(template, python, folder / "laboratory")
         survived = 0
-        for survivors in (laboratory.survivors(handler, mutants[handler["name"]]) for handler in HANDLERS):
+        for survivors in (laboratory.survivors(handler, mutants[handler["name"]]) for handler in TRIED):
             survived += len(survivors)
             sys.stdout.writelines(f"{survivor}\n" for survivor in survivors)
     sys.stdout.write(f"{len(runs) - survived} of {len(runs)} mutants killed\n")

@@ -16,6 +16,7 @@ LIMITS = "src/demo/ws/limits.py"
 CHANNELS = "src/demo/ws/channels.py"
 BROKER = "src/demo/ws/broker.py"
 APP = "src/demo/app.py"
+WORK = "src/demo/ws/work.py"
 CONTRACT = "src/demo/ws/contract.py"
 DOCUMENTED = "src/demo/ws/{name}/asyncapi.py"
 DOCUMENT = "src/demo/ws/asyncapi.py"
@@ -153,6 +154,10 @@ def _guarded(handler: Handler) -> bool:
 
 def _shared(handler: Handler) -> bool:
     return handler.get("events") == "channel"
+
+
+def _works(handler: Handler) -> bool:
+    return handler.get("work") == "message"
 
 
 def _says(handler: Handler) -> bool:
@@ -326,6 +331,41 @@ MUTANTS = (
         r"None if message\.id is None else ",
         "",
         lambda handler: _says(handler) and _typed(handler),
+    ),
+    # Work of its own for each message
+    Mutant("work never begun", HANDLER, r"async with connection\.work\(\) as work:", "if work := [object()]:", _works),
+    Mutant(
+        "work never ended",
+        WORK,
+        r"^    with anyio\.CancelScope\(shield=True\):\n *await stack\.aclose\(\)\n",
+        "",
+        _works,
+    ),
+    Mutant(
+        "work never rolled back", WORK, r"await stack\.__aexit__\(\*sys\.exc_info\(\)\)", "await stack.aclose()", _works
+    ),
+    Mutant("work leaked when it is cancelled", WORK, r"shield=True", "shield=False", _works),
+    Mutant(
+        "work held while idle",
+        SERVICE,
+        r"^( *)return finished\(self\.begin_work\(\)\)\n",
+        r"\1self.kept = self.__dict__.get('kept') or [finished(self.begin_work())]\n"
+        r"\1return __import__('contextlib').nullcontext(self.kept[0])\n",
+        _works,
+    ),
+    Mutant(
+        "one piece of work for all messages",
+        DEPENDENCIES,
+        r"^( *)(async with (?:service\.connect\()?.*)begin_work(.*:\n)",
+        r"\1async with begin_work() as shared:\n\1    pass\n\1\2lambda: __import__('contextlib').nullcontext(shared)\3",
+        lambda handler: _works(handler) and not _shared(handler),
+    ),
+    Mutant(
+        "told before the work is committed",
+        HANDLER,
+        r"^( *)(event = await dispatch\(.*\n)( *#.*\n)( *)(if event is not None:\n)( *)(await connection\.publish.*\n)",
+        r"\1\2\1\5\1    \7",
+        lambda handler: _works(handler) and _shared(handler),
     ),
     # Kinds of messages
     Mutant("kind handled by the wrong method", HANDLER, r"connection\.typing\(", "connection.read(", _typed),

@@ -102,6 +102,59 @@ FIRSTS = list({handler["interface"]: handler for handler in FORMS}.values())
 """One of every interface."""
 
 
+WORKERS = [
+    handler | {"name": f"w_{handler['name']}"[:40], "work": "message"} for handler in FORMS if "messages" in handler
+]
+"""One of every interface and kind of events that receives typed messages, each with work of its own for a message."""
+
+_TYPED = [it for it in HANDLERS if it["payload"] == "typed" and "contract" not in it]
+
+
+def _alike(*keys: str) -> list[Handler]:
+    """Return the answers to some questions that a handler of typed messages may have, each once."""
+    found = (tuple((key, it[key]) for key in keys if key in it) for it in _TYPED)
+    return [dict(it) for it in dict.fromkeys(found)]
+
+
+AXES: list[list[Handler]] = [
+    _alike("interface", "payload", "events"),
+    _alike("transport", "codec"),
+    _alike("guard"),
+    [
+        {"messages": "say text:str"},
+        {"messages": "typing, say text:str? to:list[int] at:datetime"},
+        {"messages": "a_10, a_2 x:float y:bool, test_it day:date who:uuid? tags:list[str]?, x text:str"},
+    ],
+    [
+        {"sends": "said text:str, gone"},
+        {"sends": "typing"},
+        {"sends": "test_it number:int at:datetime who:uuid, x text:str day:date? ok:bool"},
+    ],
+    [{"work": "none"}, {"work": "message"}],
+]
+
+
+def _varied() -> list[Handler]:
+    """Return handlers in which any two answers of two axes meet, with as few handlers as a simple search needs."""
+    combinations = list(itertools.product(*(range(len(axis)) for axis in AXES)))
+    pairs = [set(itertools.combinations(enumerate(it), 2)) for it in combinations]
+    missing, handlers = set().union(*pairs), list[Handler]()
+    while missing:
+        best = max(range(len(pairs)), key=lambda number: len(pairs[number] & missing))
+        missing -= pairs[best]
+        handler = {"name": f"v{len(handlers)}"}
+        for axis, at in zip(AXES, combinations[best], strict=True):
+            handler |= axis[at]
+        pushes = handler["interface"] == "stream"
+        left_out = {"messages", "work"} if pushes else {"work"} if handler["work"] == "none" else set()
+        handlers.append({key: value for key, value in handler.items() if key not in left_out})
+    return handlers
+
+
+VARIED = _varied()
+"""Pairwise: every form of typed messages with every way to say kinds, and with work or without."""
+
+
 def words_of(handler: Handler) -> list[str]:
     """Return a handler as it is said on the command line: its name, and its answers."""
     return [handler["name"], *(f"--{key}={value}" for key, value in handler.items() if key != "name")]
