@@ -36,6 +36,13 @@ PLAIN = {"events": "own", "guard": "none", "contract": "schema"}
 MEASURED = [it for it in HANDLERS if all(it.get(key, value) == value for key, value in PLAIN.items())]
 """The handlers with events of their own, open to everybody: what the hand-written ones are, too."""
 
+KINDS = [
+    it | {"name": f"{it['name']}_kinds", "messages": "say text:str, typing, read up_to:int"}
+    for it in MEASURED
+    if it["interface"] == "listener" and it["payload"] == "typed"
+]
+"""The same, which receive three kinds of messages."""
+
 SHARED = [
     it for it in HANDLERS if it["interface"] == "stream" and (it.get("events"), it["guard"]) == ("channel", "none")
 ]
@@ -100,7 +107,7 @@ class Target:
         return f"{what}: {self.ratio:.2f}, {'met' if self.met else 'MISSED'}"
 
 
-def render_everything(folder: Path, handlers: Iterable[Handler] = (*MEASURED, *SHARED)) -> Path:
+def render_everything(folder: Path, handlers: Iterable[Handler] = (*MEASURED, *KINDS, *SHARED)) -> Path:
     """Write a project of these handlers, as the template has it now, and return where its sources are."""
     about = {"_commit": f"v{__version__}", "_src_path": SOURCE, "project_name": "Everything", "package_name": PACKAGE}
     about["channels_backend"] = "redis"  # or none, as EVERYTHING_CHANNELS_URL says

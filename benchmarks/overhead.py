@@ -28,6 +28,7 @@ import msgspec
 from litestar import Litestar
 
 from figures import (
+    KINDS,
     MEASURED,
     PACKAGE,
     Target,
@@ -46,6 +47,7 @@ from peers import FORMS, PUSH, REPLY, App, Event, Form, speaks
 MESSAGES = 20_000
 REPLYING, PUSHING = "a reply", "an event"
 GENERATED, LIMITED = "generated, ", "the same limits by hand, "
+THREE_KINDS = "three kinds with ids, listener"
 WORK = {"reply": [REPLYING], "push": [PUSHING], "duplex": [REPLYING, PUSHING]}
 BY_HAND = {
     REPLYING: {
@@ -170,12 +172,17 @@ class Contender:
             assert one == two == {"type": "said", "text": "hello"}, (self.label, replies)
             assert error["type"] == "error", (self.label, replies)
 
+    def frames(self) -> list[str | bytes]:
+        """Return what a client sends, over and over."""
+        return [self.form.frame({"type": "say", "text": "hello"} if self.form.payload == "typed" else "hello")]
+
     async def run(self) -> None:
         """Measure one connection."""
-        frame = self.form.frame({"type": "say", "text": "hello"} if self.form.payload == "typed" else "hello")
+        frames = self.frames()
         gc.collect()
         begun = time.process_time()  # what others do meanwhile does not count
-        await (self.converse([frame], MESSAGES) if self.work == REPLYING else self.listen(MESSAGES))
+        talk = self.converse(frames, MESSAGES // len(frames)) if self.work == REPLYING else self.listen(MESSAGES)
+        await talk
         self.microseconds.append((time.process_time() - begun) / MESSAGES * 1e6)
 
 
@@ -226,6 +233,25 @@ class Generated(Contender):
             self.connection_class.events = self.events
 
 
+class Kinds(Contender):
+    """A generated handler of three kinds of messages, of which each has an `id`."""
+
+    def frames(self) -> list[str | bytes]:
+        """Return a message of each kind."""
+        kinds: list[dict[str, Any]] = [
+            {"type": "say", "text": "hello"},
+            {"type": "typing"},
+            {"type": "read", "up_to": 1},
+        ]
+        return [self.form.frame(kind | {"id": number}) for number, kind in enumerate(kinds)]
+
+    async def check(self) -> None:
+        """Check that each message has the answer that refers to it."""
+        _, *answers = await self.converse(self.frames(), 1)
+        replies = [self.plain(it) for it in answers if it["type"] == "websocket.send"]
+        assert [(it["type"], it["ref"]) for it in replies] == [("said", 0), ("done", 1), ("done", 2)], replies
+
+
 def generated(folder: Path) -> Iterator[Contender]:
     """Yield every generated handler, a duplex one for either thing that it does."""
     sys.path.insert(0, str(render_everything(folder)))
@@ -242,6 +268,9 @@ def generated(folder: Path) -> Iterator[Contender]:
                 event = event_of(form, getattr(service, "TickEvent", None))
                 contender.events = source_of(event) if work == PUSHING else silence
             yield contender
+    for handler in KINDS:
+        form = Form(handler["payload"], handler["transport"], handler.get("codec", "json"))
+        yield Kinds(THREE_KINDS, form, REPLYING, app, path_of(handler["name"]))
 
 
 def ratio(rows: dict[str, Any], of: str, to: str) -> float:
@@ -272,6 +301,11 @@ def judged(figures: dict[str, dict[str, dict[str, Any]]]) -> Iterator[Target]:
             for label in (label for label in rows if label.startswith(GENERATED)):
                 of, hand = f"{work}, {form}: {label}", f"{LIMITED}{BY_HAND[work][label.removeprefix(GENERATED)]}"
                 yield Target(of, hand, ratio(rows, label, hand), 1.15, at_most=True)
+            if THREE_KINDS in rows:
+                one = f"{GENERATED}listener"
+                yield Target(f"{work}, {form}: {THREE_KINDS}", one, ratio(rows, THREE_KINDS, one), 1.10, at_most=True)
+            for label in (label for label in rows if label.startswith(GENERATED)):
+                of = f"{work}, {form}: {label}"
                 if work == REPLYING and form.startswith("typed") and "FastAPI" in rows:
                     yield Target(of, "FastAPI", ratio(rows, label, "FastAPI"), 0.6, at_most=True)
 

@@ -43,7 +43,7 @@ def edited(room: Path) -> Path:
     edit(
         room / SERVICE,
         "    async def publish(self, event: Event) -> None:\n",
-        "    async def mine(self, message: SayMessage) -> None:\n        pass  # mine\n\n"
+        "    async def mine(self, message: SayMessage) -> None:\n        await self.say(message)  # mine\n\n"
         "    async def publish(self, event: Event) -> None:\n",
     )
     edit(
@@ -297,7 +297,8 @@ def test_kind_is_renamed_with_what_uses_it(command: Command, room: Path) -> None
     assert kinds_of(room)[0] == "speak_up text:str, typing"
     service, tests = (room / SERVICE).read_text(), (room / TESTS).read_text()
     assert "    async def speak_up(\n        self,\n        message: SpeakUpMessage,\n" in service
-    assert "    async def mine(self, message: SpeakUpMessage) -> None:\n" in service
+    mine = "    async def mine(self, message: SpeakUpMessage) -> None:\n        await self.speak_up(message)  # mine\n"
+    assert mine in service
     assert "        self.last = message.text  # mine\n" in service
     assert "    assert SPEAK_UP and SpeakUpMessage\n" in tests
     assert "MINE = SpeakUpMessage, 'SayMessage', 'say'\n" in (room / "src/desk/app.py").read_text()

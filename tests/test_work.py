@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import textwrap
 from collections.abc import Generator
 from pathlib import Path
@@ -201,3 +202,76 @@ def test_pool_of_two_serves_fifty_connections_that_hold_nothing_while_idle(
         "rolled back": True,
         "last word": True,
     }
+
+
+APPLICATION = """
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+from litestar import Litestar
+from litestar.di import Provide
+
+from desk.ws import WebsocketPlugin
+from desk.ws.testing import connect, serve
+
+
+class Connection:
+    def __init__(self, done):
+        self.done = done
+
+    @asynccontextmanager
+    async def transaction(self):
+        try:
+            yield
+        except BaseException:
+            self.done.append("rolled back")
+            raise
+        self.done.append("committed")
+
+
+class Pool:
+    def __init__(self):
+        self.done = []
+
+    @asynccontextmanager
+    async def acquire(self):
+        self.done.append("acquired")
+        yield Connection(self.done)
+        self.done.append("given back")
+
+
+async def main():
+    pool = Pool()
+    app = Litestar(
+        plugins=[WebsocketPlugin()],
+        dependencies={"pool": Provide(lambda: pool, sync_to_thread=False)},
+        openapi_config=None,
+    )
+    async with serve(app), connect(app, "/ws/chat") as session:
+        assert pool.done == []
+        session.send('{"type": "say", "id": 1, "text": "hello"}')
+        assert json.loads(await session.receive())["ref"] == 1
+        await session.leave()
+    print(json.dumps(pool.done))
+
+
+asyncio.run(main())
+"""
+
+
+def test_dependency_of_the_application_reaches_the_work_as_the_readme_says(template: Path, tmp_path: Path) -> None:
+    project = render(template, tmp_path / "desk", {"project_name": "Desk", "handlers": [CHAT]})
+    readme = (project / "README.md").read_text()
+    (block,) = re.findall(
+        r"^```python\n(@asynccontextmanager\nasync def begin_work\(pool.*?)^```", readme, re.DOTALL | re.MULTILINE
+    )
+    dependencies = project / "src/desk/ws/chat/dependencies.py"
+    text = dependencies.read_text()
+    imports = "from functools import partial\nfrom typing import Any as Pool\n"
+    begun = text.index("@asynccontextmanager\nasync def begin_work")
+    dependencies.write_text(f"{text[:begun]}{imports}\n\n{block}")
+    (project / "application.py").write_text(APPLICATION)
+    done = run(sys.executable, "application.py", cwd=project, env={"PYTHONPATH": "src"})
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout.splitlines()[-1]) == ["acquired", "committed", "given back"]

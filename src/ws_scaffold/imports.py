@@ -18,6 +18,8 @@ from ws_scaffold.spelling import Edit
 F_STRING = re.compile(r"(?i:f|rf|fr)['\"]")
 IN_A_HOLE = re.compile(r"'[^']*'|\"[^\"]*\"|[^\W\d]\w*|\S")
 NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+CONNECTIONS = frozenset({"self", "connection"})
+"""What a connection is called in the files of its handler."""
 TRIVIA = frozenset({tokenize.NL, tokenize.COMMENT, tokenize.INDENT, tokenize.DEDENT, tokenize.NEWLINE})
 
 
@@ -290,6 +292,8 @@ class _Reader:
             if moved := self._modules.moved(bound + rest):
                 names = rest if self._modules.moved(bound) else moved[len(bound) :]
                 self._put_all(chain[1:], [identifiers.get(name, name) for name in names])
+        elif self._place.defines and first in CONNECTIONS and rest and rest[0] in self._place.methods:
+            self._put(chain[1], self._place.methods[rest[0]])
 
     def _names_in_strings(self) -> Iterator[ast.Constant]:
         """Yield the strings that are names for certain: annotations in quotes, and what is in `__all__`."""

@@ -6,7 +6,7 @@ comes out.
 
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -60,6 +60,8 @@ class Versions:
     """Handlers with another name, old to new: their files, and the edits in them, move along."""
     respelled: Collection[str] = ()
     """The handlers whose identifiers are others in theirs, by their old names."""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    """Methods of that handler's connections that have another name in theirs."""
     spelling: Spelling | None = None
     """Where base has names that are others in theirs, if there are any."""
     other_template: bool = False
@@ -260,7 +262,9 @@ class _Planner:
             return path in self._places or self._tree.exists(path)
 
         defines = old.owner in self._versions.respelled
-        return Place(package_of(here, was), package_of(there, will_be), self._identifiers, defines)
+        return Place(
+            package_of(here, was), package_of(there, will_be), self._identifiers, defines, self._versions.methods
+        )
 
     def _to_be_formatted(self, paired: list[tuple[str, str | None]]) -> Iterator[tuple[str, bytes]]:
         for path, new_path in paired:

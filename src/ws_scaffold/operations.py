@@ -81,6 +81,7 @@ class Change:
             whole_base=old.render if old else dict,
             places=new.places,
             renamed=self.renamed,
+            methods=dict([self.renamed_kind[1:]]) if self.renamed_kind else {},
             respelled=self.renamed_kind[:1] if self.renamed_kind else tuple(self.renamed),
             spelling=spelling_of(old, new, self.renamed, self.renamed_kind) if old else None,
             other_template=old is not None and old.template is not new.template,

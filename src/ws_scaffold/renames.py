@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePosixPath
 
@@ -117,6 +117,8 @@ class Place:
     """Identifiers with another name."""
     defines: bool
     """Whether it belongs to the handler whose identifiers they are: there they need not be imported."""
+    methods: Mapping[str, str] = field(default_factory=dict)
+    """Methods of the handler's connections with another name."""
 
 
 def moved_packages(
