@@ -42,12 +42,12 @@ from figures import (
     render_everything,
     spread,
 )
-from peers import FORMS, PUSH, REPLY, App, Event, Form, speaks
+from peers import FORMS, PUSH, REPLY, App, Event, Form, chanx_kinds, speaks
 
 MESSAGES = 20_000
 REPLYING, PUSHING = "a reply", "an event"
 GENERATED, LIMITED = "generated, ", "the same limits by hand, "
-THREE_KINDS = "three kinds with ids, listener"
+THREE_KINDS, CHANX = "three kinds with ids, listener", "three kinds, chanx on FastAPI"
 WORK = {"reply": [REPLYING], "push": [PUSHING], "duplex": [REPLYING, PUSHING]}
 BY_HAND = {
     REPLYING: {
@@ -212,6 +212,8 @@ def event_of(form: Form, event_class: Any = Event) -> Any:
 
 def by_hand(forms: list[str]) -> Iterator[Contender]:
     """Yield the hand-written ones, in these forms."""
+    if FORMS[0].name in forms:
+        yield Chanx(CHANX, FORMS[0], REPLYING, chanx_kinds())
     for form in (it for it in FORMS if it.name in forms):
         for label, reply in REPLY.items():
             if speaks(label, form):
@@ -250,6 +252,25 @@ class Kinds(Contender):
         _, *answers = await self.converse(self.frames(), 1)
         replies = [self.plain(it) for it in answers if it["type"] == "websocket.send"]
         assert [(it["type"], it["ref"]) for it in replies] == [("said", 0), ("done", 1), ("done", 2)], replies
+
+
+class Chanx(Kinds):
+    """Three kinds of messages as chanx has them, which has no ids: a payload is a message in a message there."""
+
+    def frames(self) -> list[str | bytes]:
+        """Return a message of each kind."""
+        kinds: list[dict[str, Any]] = [
+            {"action": "say", "payload": {"text": "hello"}},
+            {"action": "typing"},
+            {"action": "read", "payload": {"up_to": 1}},
+        ]
+        return [self.form.frame(kind) for kind in kinds]
+
+    async def check(self) -> None:
+        """Check that each message is answered."""
+        _, *answers = await self.converse(self.frames(), 1)
+        replies = [self.plain(it) for it in answers if it["type"] == "websocket.send"]
+        assert [it["action"] for it in replies] == ["said", "done", "done"], replies
 
 
 def generated(folder: Path) -> Iterator[Contender]:
@@ -303,6 +324,9 @@ def judged(figures: dict[str, dict[str, dict[str, Any]]]) -> Iterator[Target]:
                 yield Target(of, hand, ratio(rows, label, hand), 1.15, at_most=True)
             if THREE_KINDS in rows:
                 one = f"{GENERATED}listener"
+                if CHANX in rows:
+                    chanx = ratio(rows, THREE_KINDS, CHANX)
+                    yield Target(f"{work}, {form}: {THREE_KINDS}", CHANX, chanx, 0.5, at_most=True)
                 yield Target(f"{work}, {form}: {THREE_KINDS}", one, ratio(rows, THREE_KINDS, one), 1.10, at_most=True)
             for label in (label for label in rows if label.startswith(GENERATED)):
                 of = f"{work}, {form}: {label}"

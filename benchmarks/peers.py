@@ -14,6 +14,9 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
+from chanx.core.decorators import channel, ws_handler
+from chanx.fast_channels.websocket import AsyncJsonWebsocketConsumer
+from chanx.messages.base import BaseMessage
 from fastapi import Depends, FastAPI
 from litestar import Litestar, WebSocket, websocket, websocket_listener, websocket_stream
 from litestar.channels import ChannelsPlugin
@@ -622,3 +625,79 @@ PUSH: dict[str, Callable[[Form, Source], App]] = {
 def speaks(peer: str, form: Form) -> bool:
     """Tell whether a peer knows the form: Starlette and FastAPI have no MessagePack."""
     return not (form.codec == "msgpack" and peer.startswith(("Starlette", "FastAPI")))
+
+
+class ChanxText(BaseModel):
+    """What is said, as chanx has it: in the payload of a message."""
+
+    text: str
+
+
+class ChanxNumber(BaseModel):
+    """What has been read."""
+
+    up_to: int
+
+
+class ChanxSay(BaseMessage):
+    """A kind of message."""
+
+    action: Literal["say"] = "say"
+    payload: ChanxText
+
+
+class ChanxTyping(BaseMessage):
+    """Another one."""
+
+    action: Literal["typing"] = "typing"
+    payload: None = None
+
+
+class ChanxRead(BaseMessage):
+    """A third one."""
+
+    action: Literal["read"] = "read"
+    payload: ChanxNumber
+
+
+class ChanxSaid(BaseMessage):
+    """The answer to the first one."""
+
+    action: Literal["said"] = "said"
+    payload: ChanxText
+
+
+class ChanxDone(BaseMessage):
+    """The answer to the others."""
+
+    action: Literal["done"] = "done"
+    payload: None = None
+
+
+@channel(name="kinds")
+class ChanxConsumer(AsyncJsonWebsocketConsumer):
+    """A consumer of chanx with a method for each kind of message."""
+
+    log_websocket_message = False
+
+    @ws_handler
+    async def say(self, message: ChanxSay) -> ChanxSaid:
+        """Answer a message."""
+        return ChanxSaid(payload=message.payload)
+
+    @ws_handler
+    async def typing(self, _message: ChanxTyping) -> ChanxDone:
+        """Say that it is done."""
+        return ChanxDone()
+
+    @ws_handler
+    async def read(self, _message: ChanxRead) -> ChanxDone:
+        """Say that it is done."""
+        return ChanxDone()
+
+
+def chanx_kinds() -> App:
+    """Return a FastAPI application with three kinds of messages, as chanx has them."""
+    app = FastAPI(openapi_url=None)
+    app.router.routes.append(WebSocketRoute("/", ChanxConsumer.as_asgi()))
+    return app

@@ -73,7 +73,11 @@ def test_handlers_are_not_called_as_what_stands_beside_them() -> None:
             beside.add(path.stem)
         elif path.parent == PurePosixPath("tests/ws") and path.name.startswith("test_ws_"):
             beside.add(path.stem.removeprefix("test_ws_"))
-    assert beside - handlers - {"__init__"} - listed("reserved") == listed("neighbours") - {"application"}
+    assert beside - handlers - {"__init__"} - listed("reserved") == listed("neighbours") - {
+        "application",
+        "work",
+        "work_tests",
+    }
 
 
 def test_devices_of_windows_are_refused() -> None:
