@@ -385,3 +385,30 @@ def _compiles(text: str) -> bool:
     except SyntaxError:
         return False
     return True
+
+
+ODD = (
+    "list kind:str fields:int message:str? app:str session:bool, str, type text:str, print, answer, dispatch, "
+    "decode x:int, encode, connection, name, codec sample:str, test_it test:str, event, message, any_message, "
+    "anyio, plugin_of, int"
+)
+"""Kinds and fields that are called what something else is called in the files that they come into."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [(), ("--work", "message"), ROOM])
+def test_kinds_of_odd_names_pass_their_own_tests(command: Command, tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert command("new", "project", "desk", *options, "--messages", ODD, "--sends", ODD, "--defaults")[0] == 0
+    done = run(sys.executable, "-m", "mypy", "--no-error-summary", cwd=tmp_path / "desk")
+    assert done.returncode == 0, done.stdout
+    done = run_own_tests(Path(sys.executable), tmp_path / "desk")
+    assert done.returncode == 0, done.stdout
+
+
+def test_field_that_hides_what_is_beside_it_is_refused(command: Command) -> None:
+    for field in ("list:str?", "self:str", "str:str", "internal:int", "ref:int"):
+        code, out, err = command("new", "project", "desk", "--messages", f"say {field}", "--defaults")
+        assert (code, out) == (2, "")
+        assert err == (
+            f'ws-scaffold: "{field}" cannot be a field: "{field.partition(":")[0]}" is taken, so choose another name.\n'
+        )
