@@ -96,7 +96,10 @@ def test_style_is_no_edit(command: Command, acme: Path) -> None:
     for words in (
         "new handler chat --interface listener",
         "new handler feed --interface stream --events channel --channels-backend redis",
-        "change handler chat --interface duplex-websocket --transport binary --codec msgpack",
+        "change handler chat --messages say,typing,read",
+        "rename kind chat typing writing",
+        "change handler chat --messages say --sends said,left",
+        "change handler chat --interface duplex-websocket --transport binary --codec msgpack --work message",
         "rename handler chat talk",
         "change project --asyncapi yes --ws-route /live",
         "change project --ws-path src/acme/sockets --ws-import acme.sockets --tests-path tests/sockets",

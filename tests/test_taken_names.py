@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from conftest import Environment
-from projects import HANDLERS, PYTHONS, REPOSITORY, questions, render, run, run_own_tests
+from projects import HANDLERS, PYTHONS, REPOSITORY, WORKERS, questions, render, run, run_own_tests
 from test_render import assert_formatted
 from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
@@ -29,7 +29,7 @@ def rendered(backend: str) -> dict[PurePosixPath, str]:
     """Return all files of a project with every valid handler, by their paths."""
     about = {"project_name": "demo", "package_name": "demo", "asyncapi": "yes"}
     about |= {"channels_backend": backend, "channels_history": "0"}
-    state = {"_src_path": str(REPOSITORY), **about, "handlers": HANDLERS}
+    state = {"_src_path": str(REPOSITORY), **about, "handlers": [*HANDLERS, *WORKERS]}
     files = Rendering(Template(REPOSITORY), state).render()
     return {PurePosixPath(path): file.content.decode() for path, file in files.items()}
 
@@ -66,18 +66,14 @@ def test_everything_in_the_environment_of_a_project_is_a_taken_package(environme
 
 def test_handlers_are_not_called_as_what_stands_beside_them() -> None:
     """Two files of one path would be one, and the project's own would be lost."""
-    handlers = {handler["name"] for handler in HANDLERS}
+    handlers = {handler["name"] for handler in (*HANDLERS, *WORKERS)}
     beside: set[str] = set()
     for path in (path for backend in BACKENDS for path in rendered(backend)):
         if path.parent == PurePosixPath("src/demo/ws"):
             beside.add(path.stem)
         elif path.parent == PurePosixPath("tests/ws") and path.name.startswith("test_ws_"):
             beside.add(path.stem.removeprefix("test_ws_"))
-    assert beside - handlers - {"__init__"} - listed("reserved") == listed("neighbours") - {
-        "application",
-        "work",
-        "work_tests",
-    }
+    assert beside - handlers - {"__init__"} - listed("reserved") == listed("neighbours") - {"application"}
 
 
 def test_devices_of_windows_are_refused() -> None:
