@@ -16,6 +16,7 @@ from pathlib import Path
 
 from mutants import FIRST, IMPORTS, MUTANTS, OWN, Mutant
 from projects import (
+    DIRECTED,
     FORMS,
     HANDLERS,
     PYTHONS,
@@ -32,7 +33,7 @@ from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
 from ws_scaffold.tree import Tree
 
-TRIED = [*HANDLERS, *WORKERS]
+TRIED = [*HANDLERS, *WORKERS, *DIRECTED]
 TIMEOUT = 60.0
 """Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
 ABOUT_NO_HANDLER = (
@@ -52,7 +53,7 @@ LANES = 2
 
 def all_runs() -> tuple[tuple[Mutant, Handler], ...]:
     """Return every mutant with every handler that it applies to."""
-    return tuple((mutant, handler) for handler in TRIED for mutant in MUTANTS if mutant.applies(handler))
+    return tuple((mutant, handler) for handler in TRIED for mutant in MUTANTS if mutant.fits(handler))
 
 
 def _direction(interface: str) -> str:
@@ -65,7 +66,7 @@ def covered_interfaces(mutant: Mutant, number: int = 0) -> list[str]:
 
     That is every one that may make a difference; of a file that all handlers share, one for each direction.
     """
-    interfaces = list(dict.fromkeys(handler["interface"] for handler in TRIED if mutant.applies(handler)))
+    interfaces = list(dict.fromkeys(handler["interface"] for handler in TRIED if mutant.fits(handler)))
     if not mutant.everywhere:
         return [interfaces[number % len(interfaces)]]
     if "{name}" in mutant.file:
@@ -83,7 +84,7 @@ def covering_runs() -> tuple[tuple[Mutant, Handler], ...]:
     uses: Counter[str] = Counter()
     for number, mutant in enumerate(MUTANTS):
         for interface in covered_interfaces(mutant, number):
-            fitting = (it for it in TRIED if it["interface"] == interface and mutant.applies(it))
+            fitting = (it for it in TRIED if it["interface"] == interface and mutant.fits(it))
             handler = min(fitting, key=lambda it: uses[it["name"]])
             uses[handler["name"]] += 1
             chosen.append((mutant, handler))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from projects import Handler
@@ -91,6 +91,11 @@ STOP = r"socket\.stop_receiving\(\).*"
 CANCEL = r"tasks\.cancel_scope\.cancel\(\)"
 
 
+def is_directed(handler: Handler) -> bool:
+    """Whether what a handler sends is not said by what it receives."""
+    return "out_payload" in handler or "answers" in handler
+
+
 @dataclass(frozen=True)
 class Mutant:
     """A way to break a handler: in one file, every match of a pattern is replaced."""
@@ -98,10 +103,16 @@ class Mutant:
     name: str
     file: str
     pattern: str
-    replacement: str
+    replacement: str | Callable[[re.Match[str]], str]
     applies: Callable[[Handler], bool] = lambda _handler: True
     everywhere: bool = True
     """Whether the interface may make a difference; else the covering set has one in the place of all."""
+    directed: bool | None = False
+    """Whether it is about handlers that send something else than they receive, or nothing; None for all."""
+
+    def fits(self, handler: Handler) -> bool:
+        """Whether it is about a handler."""
+        return self.applies(handler) and self.directed in (None, is_directed(handler))
 
     def apply(self, project: Path, handler: Handler) -> None:
         """Break the handler of a project; raise `LookupError` where there is nothing to break."""
@@ -164,10 +175,134 @@ def _says(handler: Handler) -> bool:
     return _duplex(handler) and _shared(handler)
 
 
+def _form(handler: Handler, prefix: str = "") -> tuple[str, ...]:
+    return tuple(handler.get(f"{prefix}{key}", "") for key in ("payload", "transport", "codec"))
+
+
+def _silent(handler: Handler) -> bool:
+    return handler.get("answers") == "none"
+
+
+def _sends_typed(handler: Handler) -> bool:
+    return handler.get("out_payload", handler["payload"]) == "typed"
+
+
+def _may_answer(handler: Handler) -> bool:
+    return _shared(handler) or _silent(handler) or not _sends_typed(handler)
+
+
+def _packs(handler: Handler) -> bool:
+    return handler.get("out_codec") == "msgpack" and handler.get("codec") != "msgpack"
+
+
+def _returns(handler: Handler) -> bool:
+    return "listener" in handler["interface"] and not _shared(handler) and not _silent(handler)
+
+
+DIRECTED_MUTANTS = (
+    Mutant(
+        "sent as what is received is",
+        SCHEMAS,
+        r"encode = msgspec\.msgpack\.Encoder",
+        "encode = msgspec.json.Encoder",
+        lambda handler: _packs(handler) and (_sends_typed(handler) or _typed(handler)),
+    ),
+    Mutant(
+        "received as what is sent is",
+        SCHEMAS,
+        r"decoder_of\(msgspec\.json",
+        "decoder_of(msgspec.msgpack",
+        lambda handler: _typed(handler) and handler.get("codec") != "msgpack",
+    ),
+    Mutant(
+        "answer in a frame of the other kind",
+        HANDLER,
+        r"^ *send_mode=?.*binary.*\n",
+        "",
+        lambda handler: (
+            _returns(handler)
+            and handler.get("out_transport") == "binary"
+            and not (_typed(handler) and not _sends_typed(handler))
+        ),
+    ),
+    Mutant(
+        "answer in a frame of the other kind",
+        HANDLER,
+        r"(send_data\((?:reply|await .*), mode=)\"(text|binary)\"",
+        lambda found: f'{found[1]}"{"text" if found[2] == "binary" else "binary"}"',
+        lambda handler: (_own_loop(handler) or not _returns(handler)) and (_typed(handler) or _sends_typed(handler)),
+    ),
+    Mutant(
+        "event in a frame of the other kind",
+        HANDLER,
+        r"(events|encoded), mode=\"(text|binary)\"",
+        lambda found: f'{found[1]}, mode="{"text" if found[2] == "binary" else "binary"}"',
+        _duplex,
+    ),
+    Mutant(
+        "raw data not sent",
+        HANDLER,
+        r"await socket\.send_data\(data, .*",
+        "pass",
+        lambda handler: _typed(handler) and not _sends_typed(handler) and not _silent(handler) and not _shared(handler),
+    ),
+    Mutant(
+        "raw data sent before the work is committed",
+        HANDLER,
+        r"^( *)(data = await dispatch\(.*\n)",
+        r"\1\2\1await socket.send_data(data)\n",
+        lambda handler: (
+            _typed(handler)
+            and not _sends_typed(handler)
+            and not _silent(handler)
+            and not _shared(handler)
+            and _works(handler)
+        ),
+    ),
+    Mutant(
+        "nothing done when there is nothing to say",
+        HANDLER,
+        r"event or Done\(\)",
+        "event",
+        lambda handler: _raw(handler) and _sends_typed(handler) and not _shared(handler) and not _silent(handler),
+    ),
+    Mutant(
+        "message not handled",
+        HANDLER,
+        r"await connection\.(receive|reply)\((data|frame)\)",
+        "None",
+        lambda handler: _raw(handler) and _silent(handler),
+    ),
+    Mutant(
+        "what comes of it not published",
+        HANDLER,
+        r"await connection\.publish\(event\)",
+        "pass",
+        lambda handler: _shared(handler) and (_typed(handler) or _sends_typed(handler)),
+    ),
+    Mutant(
+        "what is sent not described",
+        DOCUMENTED,
+        r"^    \(\n( *Encoding.*\n) *Encoding.*\n    \),\n",
+        r"\1",
+        lambda handler: "out_payload" in handler and _form(handler) != _form(handler, "out_"),
+    ),
+    Mutant(
+        "answers described as what is sent",
+        DOCUMENT,
+        r"return sends if .*",
+        "return sends",
+        lambda handler: _typed(handler) and not _sends_typed(handler),
+    ),
+)
+"""Of handlers that send something else than they receive, or nothing."""
+
+
 MUTANTS = (
+    *(replace(it, directed=True) for it in DIRECTED_MUTANTS),
     # What is held, and how it is given back
     Mutant("nothing held", SERVICE, r"^ *self\.connections\.add\(connection\)\n", ""),
-    Mutant("release removed", SERVICE, r"await self\.release\(connection\)", "pass"),
+    Mutant("release removed", SERVICE, r"await self\.release\(connection\)", "pass", directed=None),
     Mutant("released twice", SERVICE, r"^( *)await self\.release\(connection\)", r"\g<0>\n\g<0>"),
     Mutant(
         "release not protected against a failure",
@@ -255,8 +390,10 @@ MUTANTS = (
         r"\1connection.old = hasattr(connection, 'old')\n\1if connection.old:\n\1    await anyio.sleep_forever()\n\1\2",
         lambda handler: _receives(handler) and not _own_loop(handler) and not _shared(handler),
     ),
-    Mutant("background task not cancelled", HANDLER, CANCEL + r"  # the client has left", "pass", _duplex),
-    Mutant("receive loop not ended", HANDLER, STOP, "pass", _duplex),
+    Mutant(
+        "background task not cancelled", HANDLER, CANCEL + r"  # the client has left", "pass", _duplex, directed=None
+    ),
+    Mutant("receive loop not ended", HANDLER, STOP, "pass", _duplex, directed=None),
     Mutant("message in hand cut short", HANDLER, STOP, "tasks.cancel_scope.cancel()", _duplex),
     Mutant(
         "inbound swallowed",
@@ -330,7 +467,8 @@ MUTANTS = (
         HANDLER,
         r"None if message\.id is None else ",
         "",
-        lambda handler: _says(handler) and _typed(handler),
+        lambda handler: _typed(handler) and _may_answer(handler),
+        directed=None,
     ),
     # Work of its own for each message
     Mutant("work never begun", HANDLER, r"async with connection\.work\(\) as work:", "if work := [object()]:", _works),
@@ -377,7 +515,8 @@ MUTANTS = (
         HANDLER,
         r"except \(?MessageError.*:",
         "except KeyError:",
-        _typed,
+        lambda handler: _typed(handler) or (_receives(handler) and _sends_typed(handler)),
+        directed=None,
     ),
     Mutant("answer refers to another message", CONTRACT, r"ref=message\.id", "ref=1", _typed),
     Mutant("answer refers to no message", CONTRACT, r"event if message\.id is None else .*", "event", _typed),
@@ -387,9 +526,16 @@ MUTANTS = (
     Mutant("kind not asked for", CONTRACT, r"messages \| NoMessage", "messages", _typed),
     # What is let in
     Mutant("invalid payload passed on", SCHEMAS, r"decoder_of\(([\w.]+), AnyMessage\)", r"\1.decode", _typed),
-    Mutant("invalid payload not survived", HANDLER, INVALID, "except KeyError", _typed),
+    Mutant("invalid payload not survived", HANDLER, INVALID, "except KeyError", _typed, directed=None),
     Mutant("deep nesting not survived", HANDLER, INVALID, "except ValueError", _typed),
-    Mutant("frames of the other kind let in", HANDLER, r"import RawSocket", "import ClientSocket as RawSocket", _raw),
+    Mutant(
+        "frames of the other kind let in",
+        HANDLER,
+        r"import RawSocket",
+        "import ClientSocket as RawSocket",
+        _raw,
+        directed=None,
+    ),
     Mutant(
         "field of the client's refused",
         SCHEMAS,
@@ -547,7 +693,7 @@ MUTANTS = (
     Mutant(
         "no word of the encoding",
         DOCUMENT,
-        r"^ *content_type=encoding\.content_type,\n",
+        r"^ *content_type=its\.content_type,\n",
         "",
         lambda handler: handler.get("codec") == "msgpack",  # else the plugin guesses it from the annotation
         everywhere=False,

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -134,30 +134,70 @@ AXES: list[list[Handler]] = [
 ]
 
 
-def _varied() -> list[Handler]:
+def _pairwise(letter: str, axes: list[list[Handler]], fits: Callable[[Handler], bool] = bool) -> list[Handler]:
     """Return handlers in which any two answers of two axes meet, with as few handlers as a simple search needs."""
-    combinations = list(itertools.product(*(range(len(axis)) for axis in AXES)))
+    combinations = [
+        it
+        for it in itertools.product(*(range(len(axis)) for axis in axes))
+        if fits({key: value for axis, at in zip(axes, it, strict=True) for key, value in axis[at].items()})
+    ]
     pairs = [set(itertools.combinations(enumerate(it), 2)) for it in combinations]
     missing, handlers = set().union(*pairs), list[Handler]()
     while missing:
         best = max(range(len(pairs)), key=lambda number: len(pairs[number] & missing))
         missing -= pairs[best]
-        handler = {"name": f"v{len(handlers)}"}
-        for axis, at in zip(AXES, combinations[best], strict=True):
+        handler = {"name": f"{letter}{len(handlers)}"}
+        for axis, at in zip(axes, combinations[best], strict=True):
             handler |= axis[at]
         pushes = handler["interface"] == "stream"
-        left_out = {"messages", "work"} if pushes else {"work"} if handler["work"] == "none" else set()
+        left_out = {"messages", "work"} if pushes else {"work"} if handler.get("work") == "none" else set()
         handlers.append({key: value for key, value in handler.items() if key not in left_out})
     return handlers
 
 
-VARIED = _varied()
+VARIED = _pairwise("v", AXES)
 """Pairwise: every form of typed messages with every way to say kinds, and with work or without."""
+
+
+def _may_be_directed(handler: Handler) -> bool:
+    """Whether what is received and what is sent, which are not the same, do not contradict each other."""
+    received, sent = (
+        {key: handler.get(f"{prefix}{key}", "") for key in ("payload", "transport", "codec")} for prefix in ("", "out_")
+    )
+    shared, silent = handler.get("events") == "channel", handler.get("answers") == "none"
+    beside = received["payload"] == "typed" and sent["payload"] == "raw"
+    nothing = silent and beside and not handler["interface"].startswith("duplex")
+    no_work = handler["work"] == "message" and received["payload"] == "raw"
+    alike = beside and received["transport"] == sent["transport"]
+    same = received == sent and not silent
+    return not ((shared and silent) or nothing or no_work or alike or same)
+
+
+_FORMS = [
+    {"payload": "typed", "transport": "text"},
+    {"payload": "typed", "transport": "binary", "codec": "json"},
+    {"payload": "typed", "transport": "binary", "codec": "msgpack"},
+    {"payload": "raw", "transport": "text"},
+    {"payload": "raw", "transport": "binary"},
+]
+
+
+def _directed() -> list[Handler]:
+    """Return handlers that send something else than they receive, or nothing."""
+    receiving = [it for it in _alike("interface", "events") if it["interface"] != "stream"]
+    sent: list[Handler] = [{f"out_{key}": value for key, value in form.items()} for form in _FORMS]
+    answers: list[Handler] = [{}, {"answers": "none"}]
+    work: list[Handler] = [{"work": "none"}, {"work": "message"}]
+    return _pairwise("d", [receiving, _FORMS, sent, answers, work, _alike("guard")], _may_be_directed)
+
+
+DIRECTED = _directed()
+"""Pairwise: every form of what is received with every form of what is sent, answered or not."""
 
 
 def words_of(handler: Handler) -> list[str]:
     """Return a handler as it is said on the command line: its name, and its answers."""
-    return [handler["name"], *(f"--{key}={value}" for key, value in handler.items() if key != "name")]
+    return [handler["name"], *(f"--{key.replace('_', '-')}={value}" for key, value in handler.items() if key != "name")]
 
 
 def commit(source: Path, message: str = "Template") -> None:

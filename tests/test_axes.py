@@ -1,4 +1,4 @@
-"""What the kinds of messages, and work, make of every form of handler: pairwise."""
+"""What the kinds of messages, work, and what is sent make of every form of handler: pairwise."""
 
 import sys
 from pathlib import Path
@@ -6,18 +6,26 @@ from pathlib import Path
 import pytest
 
 from conftest import Environment
-from projects import PYTHONS, VARIED, render, run, run_own_tests
+from projects import DIRECTED, PYTHONS, VARIED, Handler, render, run, run_own_tests
 from test_render import assert_formatted
 from trees import contents
 from ws_scaffold.project import load_state
 from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
 
+SETS = {"kinds and work": VARIED, "what is sent": DIRECTED}
+
+
+@pytest.fixture(scope="module", params=SETS)
+def handlers(request: pytest.FixtureRequest) -> list[Handler]:
+    """Return handlers, every two of which differ in something that is asked."""
+    return SETS[request.param]
+
 
 @pytest.fixture(scope="module")
-def varied(plain_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def varied(plain_template: Path, tmp_path_factory: pytest.TempPathFactory, handlers: list[Handler]) -> Path:
     """Return a project with all of them, made by Copier."""
-    answers = {"project_name": "Varied", "asyncapi": "yes", "handlers": VARIED}
+    answers = {"project_name": "Varied", "asyncapi": "yes", "handlers": handlers}
     return render(plain_template, tmp_path_factory.mktemp("varied"), answers)
 
 
@@ -37,9 +45,11 @@ def test_all_are_formatted_and_typed(varied: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("version", PYTHONS)
-def test_all_pass_their_own_tests(varied: Path, environment: Environment, version: str) -> None:
+def test_all_pass_their_own_tests(
+    varied: Path, handlers: list[Handler], environment: Environment, version: str
+) -> None:
     """Each on the first Python, and on one of the later ones."""
     which = PYTHONS.index(version)
-    chosen = [f"tests/ws/test_ws_{it['name']}.py" for it in VARIED[which - 1 :: 2]] if which else []
+    chosen = [f"tests/ws/test_ws_{it['name']}.py" for it in handlers[which - 1 :: 2]] if which else []
     done = run_own_tests(environment(version), varied, *chosen, timeout=300)
     assert done.returncode == 0, done.stdout

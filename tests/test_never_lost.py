@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from projects import HANDLERS, Handler, commit, copy_of_the_working_tree, run
+from projects import DIRECTED, HANDLERS, Handler, commit, copy_of_the_working_tree, run, words_of
 from test_odd_files import MAKE
 from trees import Ran, Tree, command, tree
 from ws_scaffold.kinds import KINDS, named
@@ -43,9 +43,10 @@ NAMES = st.sampled_from(["chat", "feed", "event", "message", "s", "i", "a", "cha
 
 PACKAGES = st.sampled_from(["desk", "trading", "message"])
 
-ENTRIES = st.sampled_from(HANDLERS)
+ENTRIES = st.sampled_from([*HANDLERS, *DIRECTED])
 MESSAGES = st.lists(st.sampled_from(["say", "say n:int", "typing", "s", "chat", "a_1"]), min_size=1, max_size=4)
-SOME_KEYS = st.sets(st.sampled_from(["interface", "payload", "transport", "codec", "events", "guard"]), min_size=1)
+ANSWERS = ["interface", "payload", "transport", "codec", "out_payload", "out_transport", "events", "answers", "guard"]
+SOME_KEYS = st.sets(st.sampled_from(ANSWERS), min_size=1)
 OWN_FILES = st.sampled_from(["prices.py", "schemas.py", "own/prices.py", "own/notes.md", "own/deep/prices.py"])
 KINDS_OF_CHANGE = st.sampled_from(["insert", "insert", "reword", "reword", "add", "delete", "rename", "ask"])
 MOVED, EXTRA = "moved", "/extra_"
@@ -116,7 +117,7 @@ def rendered(content: bytes) -> Files:
 
 def flags(answers: Handler) -> list[str]:
     """Return answers about a handler as they are given on the command line."""
-    return [f"--{key}={value}" for key, value in sorted(answers.items()) if key != "name"]
+    return words_of({"name": "", **dict(sorted(answers.items()))})[1:]
 
 
 def holds_conflict(content: bytes) -> bool:

@@ -132,9 +132,7 @@ def check_state(state: State, template: Template) -> None:
 
 def _check_handlers(file: str, entries: list[Any], template: Template) -> None:
     named, lacking = template.question(ENTRY_NAME), functools.cache(template.lacking)
-    said = [key for key, values in template.entry_values.items() if not values and key != "name"]
-    question = functools.cache(template.question)
-    refusal_of = functools.cache(lambda key, value: question(key).refusal(value))
+    contradiction = functools.cache(lambda entry: template.contradiction(dict(entry)))
     names: set[str] = set()
     for number, entry in enumerate(entries, start=1):
         _check_entry(file, entry, f"handler {number}", template.entry_values, lacking)
@@ -143,15 +141,14 @@ def _check_handlers(file: str, entries: list[Any], template: Template) -> None:
         if entry["name"] in names:
             raise _refused(file, f'has two handlers called "{entry["name"]}"')
         names.add(entry["name"])
-        for key in filter(entry.__contains__, said):
-            if refusal := refusal_of(key, entry[key]):
-                raise _refused(file, f"has a handler {number} with {key} that cannot be: {_shown(refusal)}")
+        if refusal := contradiction(frozenset((key, value) for key, value in entry.items() if key != "name")):
+            raise _refused(file, f"has a handler {number} that cannot be: {_shown(refusal, 2 * SHOWN)}")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, most: int = SHOWN) -> str:
     """Return what a value is, in a few words: one of a thousand lists may be very long."""
     text = str(value) if isinstance(value, str | int | float | bool | None) else f"a {type(value).__name__}"
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _check_entry(

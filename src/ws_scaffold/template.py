@@ -395,6 +395,14 @@ class Template:
         """Return the answers that an entry of `handlers` keeps."""
         return {ENTRY_NAME if key == "name" else key: value for key, value in entry.items()}
 
+    def contradiction(self, entry: Mapping[str, str]) -> str:
+        """Return why no answers lead to an entry of `handlers`, whatever its name is; or nothing."""
+        try:
+            self.resolve(entry, folder="project", until="websockets")
+        except UsageError as error:
+            return str(error).removesuffix(".")
+        return ""
+
     @cached_property
     def deciding(self) -> set[str]:
         """The questions of which each may lead to another interface: those that the table answers, and itself."""

@@ -6,3 +6,6 @@ SECRET = "not for the client"  # noqa: S105
 TOKEN = "known-to-the-clients-only"  # noqa: S105
 ALLOWED = "https://allowed.example"
 """What clients must know, and where pages may be from."""
+
+LONG = 1000
+"""What is added to the number of an event that has a size and no text: no message of a client is so long."""

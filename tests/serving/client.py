@@ -17,7 +17,7 @@ from websockets.frames import Opcode
 
 from projects import Handler, questions
 
-from . import SECRET, TOKEN
+from . import LONG, SECRET, TOKEN
 from .server import DEADLINE, HOST, path_of
 
 
@@ -35,11 +35,20 @@ class Client:
         self.connection = connection
         self.is_sent_events = direction_of(handler) != "reply"
         self.is_shared = handler.get("events") == "channel"
-        self.is_answered = direction_of(handler) != "push"
+        self.receives = direction_of(handler) != "push"
+        self.has_replies = handler.get("answers", "each") == "each"
         self.is_typed = handler["payload"] == "typed"
         self.is_text = handler["transport"] == "text"
         self.ids = itertools.count(1)
         self.codec: Any = msgspec.msgpack if handler.get("codec") == "msgpack" else msgspec.json
+        sent = {key: handler.get(f"out_{key}", "") for key in ("payload", "transport", "codec")}
+        self.is_sent_typed, self.is_sent_text, self.sent_codec = self.is_typed, self.is_text, self.codec
+        if sent["payload"]:
+            self.is_sent_typed, self.is_sent_text = sent["payload"] == "typed", sent["transport"] == "text"
+            self.sent_codec = msgspec.msgpack if sent["codec"] == "msgpack" else msgspec.json
+        # Then what is not raw is an answer, which travels as messages do.
+        self.is_sent_both = self.receives and self.is_typed and not self.is_sent_typed
+        self.is_answered = self.receives and (self.is_typed or self.has_replies)
 
     async def send(self, text: str) -> None:
         """Send a message that says so; one that is answered has a number."""
@@ -57,9 +66,11 @@ class Client:
     async def receive(self) -> Any:
         """Return the next message: decoded if it is typed, else as a string."""
         frame = await self.connection.recv()
-        assert isinstance(frame, str if self.is_text else bytes), f"a frame of the wrong kind: {frame!r:.200}"
-        if self.is_typed:
+        if self.is_sent_both and isinstance(frame, str) == self.is_text:
             return self.codec.decode(frame)
+        assert isinstance(frame, str) == self.is_sent_text, f"a frame of the wrong kind: {frame!r:.200}"
+        if self.is_sent_typed:
+            return self.sent_codec.decode(frame)
         return frame if isinstance(frame, str) else frame.decode()
 
     @staticmethod
@@ -69,9 +80,11 @@ class Client:
 
     def number(self, message: Any) -> int | None:
         """Return the number of an event, or None for any other message."""
-        if self.is_typed and not self.is_shared:
+        if isinstance(message, dict) and not self.is_shared:
             return message["number"] if message["type"] == "tick" else None
-        text: str = message.get("text", "") if self.is_typed else message
+        if isinstance(message, dict) and "size" in message:
+            return message["size"] - LONG if message["size"] > LONG else None
+        text: str = message.get("text", "") if isinstance(message, dict) else message
         return int(text.removeprefix("event ")) if text.startswith("event ") else None
 
     async def receive_event(self) -> int:
@@ -89,30 +102,39 @@ class Client:
 
     def check(self, answer: Any, number: int, text: str) -> None:
         """Check that this is the answer to that message: where events are a channel's, the client's own event."""
-        if self.is_typed and self.is_shared:
-            assert (answer["type"], answer["text"]) == ("said", text), answer
+        done, said = {"type": "done", "ref": number}, {"type": "said", "text": text}
+        if not self.has_replies:
+            assert answer == done, answer
+        elif not self.is_sent_typed:
+            assert answer == text, f"{answer!r} is not {text!r}"
+        elif not self.is_typed:
+            assert answer == answer | {"type": "received", "size": len(text)}, answer
+        elif self.is_shared:
+            assert answer == answer | said, answer
         else:
-            expected = {"type": "said", "text": text, "ref": number} if self.is_typed else text
-            assert answer == expected, f"{answer!r} is not {expected!r}"
+            assert answer == said | {"ref": number}, answer
 
     async def exchange(self, number: int = 1) -> None:
         """Check that events arrive, and that a message is answered, as the first or that `number` of them."""
         if self.is_sent_events:
             first = await self.receive_event()
             assert await self.receive_event() == first + 1
-        if self.is_answered:
+        if self.receives:
             await self.be_answered(number)
 
     async def be_answered(self, number: int = 1) -> None:
         """Check that a message is answered; and by what it is itself, where all are told."""
         await self.send("hello")
-        self.check(await self.receive_answer(), number, "hello")
+        if self.is_answered:
+            self.check(await self.receive_answer(), number, "hello")
+        if self.is_sent_both and self.has_replies and not self.is_shared:
+            assert await self.receive_answer() == {"type": "done", "ref": number}
 
     async def exchange_alone(self) -> None:
         """Check what works where nobody else publishes."""
         if not self.is_shared:
             await self.exchange()
-        elif self.is_answered:
+        elif self.receives:
             await self.be_answered()
 
     async def closed(self) -> tuple[int, str]:

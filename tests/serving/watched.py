@@ -31,7 +31,7 @@ from litestar import Litestar, get, put
 from litestar.params import FromQuery
 from litestar.types import Message, Receive, Scope, Send
 
-from . import SECRET
+from . import LONG, SECRET
 
 PACKAGE = "everything"
 INTERVAL = 0.01  # seconds between two events
@@ -94,7 +94,9 @@ class Watch:
         self.watch_connections(getattr(module, f"{class_name}Connection"))
         self.is_shared = hasattr(module, "Publish")
         self.service = self.watched_service(name, getattr(module, f"{class_name}Service"))
-        self.event_class = hasattr(module, "encode") and sys.modules[f"{PACKAGE}.ws.{name}.schemas"].SaidEvent
+        schemas = sys.modules.get(f"{PACKAGE}.ws.{name}.schemas")
+        kinds = [getattr(schemas, kind, None) for kind in ("SaidEvent", "ReceivedEvent")]
+        self.event_class: Any = next(filter(None, kinds), None)
         self.published: dict[str, int] = {}
 
     def watch_connections(self, connection_class: Any) -> None:
@@ -107,7 +109,7 @@ class Watch:
             self.connections.add(connection)
 
         connection_class.__init__ = noted_init
-        for name in ("reply", "say"):  # what a raw handler calls it, and a typed one
+        for name in ("reply", "receive", "say"):  # what a raw handler calls it, and a typed one
             if method := getattr(connection_class, name, None):
                 setattr(connection_class, name, self.disturbed_reply(method))
         if hasattr(connection_class, "events"):
@@ -116,10 +118,10 @@ class Watch:
     def disturbed_reply(self, reply: Any) -> Any:
         """Return a method that floods the client or fails where that is demanded."""
 
-        async def disturbed_reply(connection: Any, message: Any) -> Any:
+        async def disturbed_reply(connection: Any, message: Any, *work: Any) -> Any:
             if demanded() == "fail to reply":
                 raise RuntimeError(SECRET)
-            answer = await reply(connection, message)
+            answer = await reply(connection, message, *work)
             if demanded() == "flood and fail":
                 if connection.received > 1:
                     raise RuntimeError(SECRET)
@@ -165,7 +167,9 @@ class Watch:
             text = f"event {number}"
             event: Any = text
             if self.event_class:
-                event = self.event_class(text=text, at=datetime.now(UTC))
+                has_text = "text" in self.event_class.__struct_fields__
+                told: dict[str, Any] = {"text": text} if has_text else {"size": LONG + number}
+                event = self.event_class(**told, at=datetime.now(UTC))
             elif inspect.signature(self.service.publish).parameters["event"].annotation is bytes:
                 event = text.encode()
             await self.service.publish(name, event)
