@@ -19,6 +19,7 @@ from projects import (
     DIRECTED,
     FORMS,
     HANDLERS,
+    PATHED,
     PYTHONS,
     WORKERS,
     Handler,
@@ -33,7 +34,7 @@ from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
 from ws_scaffold.tree import Tree
 
-TRIED = [*HANDLERS, *WORKERS, *DIRECTED]
+TRIED = [*HANDLERS, *WORKERS, *DIRECTED, *PATHED]
 TIMEOUT = 60.0
 """Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
 ABOUT_NO_HANDLER = (

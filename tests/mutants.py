@@ -48,6 +48,14 @@ FIRST = {
     PLUGIN: _SERVICES,
     CONTRACT: "tests/ws/test_ws_contract.py",
     DEPENDENCIES: _SERVICES,
+    **dict.fromkeys(
+        (
+            *("parameter not handed on", "parameters mixed up", "parameter not kept"),
+            *("channel called after one parameter only", "dependency may be called like a parameter"),
+        ),
+        "tests/ws/test_ws_paths.py",
+    ),
+    "any part names a channel": OWN,
     "released twice": OWN,
     "await in the release unshielded": _SERVICES,
     "message in hand cut short": OWN,
@@ -109,10 +117,13 @@ class Mutant:
     """Whether the interface may make a difference; else the covering set has one in the place of all."""
     directed: bool | None = False
     """Whether it is about handlers that send something else than they receive, or nothing; None for all."""
+    of_paths: bool = False
+    """Whether it is tried with handlers that have a path of their own, and with no others."""
 
     def fits(self, handler: Handler) -> bool:
-        """Whether it is about a handler."""
-        return self.applies(handler) and self.directed in (None, is_directed(handler))
+        """Whether it breaks something of a handler."""
+        is_about = self.of_paths == ("path" in handler) and self.directed in (None, is_directed(handler))
+        return is_about and self.applies(handler)
 
     def apply(self, project: Path, handler: Handler) -> None:
         """Break the handler of a project; raise `LookupError` where there is nothing to break."""
@@ -307,7 +318,7 @@ MUTANTS = (
     Mutant(
         "release not protected against a failure",
         SERVICE,
-        r"^ *try:\n    ( *yield connection\n) *finally:\n *#.*\n    ( *with .*\n)    ( *await self\.release.*\n)",
+        r"^ *try:\n(?: *#.*\n)*    ( *yield connection\n) *finally:\n *#.*\n    ( *with .*\n)    ( *await self.*\n)",
         r"\1\2\3",
     ),
     Mutant("await in the release unshielded", SERVICE, r"CancelScope\(shield=True\)", "CancelScope()"),
@@ -470,6 +481,49 @@ MUTANTS = (
         lambda handler: _typed(handler) and _may_answer(handler),
         directed=None,
     ),
+    # What a path says
+    Mutant(
+        "parameter not handed on",
+        DEPENDENCIES,
+        r"service\.connect\(kind, id",
+        "service.connect(kind, 0",
+        lambda handler: not _shared(handler),
+        of_paths=True,
+    ),
+    Mutant(
+        "parameter not kept",
+        SERVICE,
+        r"self\.kind = kind",
+        "self.kind = ''",
+        lambda handler: not _shared(handler),
+        of_paths=True,
+    ),
+    Mutant("parameters mixed up", DEPENDENCIES, r"Channel\(kind, id\)", "Channel(id, kind)", _shared, of_paths=True),
+    Mutant(
+        "channel called after one parameter only",
+        CHANNELS,
+        r"\(handler, \*parts\)",
+        "(handler, *parts[:1])",
+        _shared,
+        of_paths=True,
+    ),
+    Mutant(
+        "any part names a channel",
+        CHANNELS,
+        r"if not CHANNEL_NAME\.fullmatch\(part\)",
+        "if not part",
+        _shared,
+        of_paths=True,
+    ),
+    Mutant(
+        "dependency may be called like a parameter",
+        PLUGIN,
+        r"^ *check_parameters\(.*\n",
+        "",
+        everywhere=False,
+        of_paths=True,
+    ),
+    Mutant("no example of a parameter", DOCUMENT, r'examples\.get\(name, ""\)', '""', everywhere=False, of_paths=True),
     # Work of its own for each message
     Mutant("work never begun", HANDLER, r"async with connection\.work\(\) as work:", "if work := [object()]:", _works),
     Mutant(

@@ -131,7 +131,23 @@ AXES: list[list[Handler]] = [
         {"sends": "test_it number:int at:datetime who:uuid, x text:str day:date? ok:bool"},
     ],
     [{"work": "none"}, {"work": "message"}],
+    [{"path": number} for number in "0123"],
 ]
+PATHED = [it | {"name": f"p_{it['name']}"[:40], "path": "/of/p/{kind:str}/{id:int}"} for it in FIRSTS]
+"""One of every interface, with a path of its own."""
+
+PATHS = {
+    "own": ["", "/{kind:str}/{id:int}", "/{at:datetime}/{rest:path}", "/{price:decimal}/x/{wait:timedelta}"],
+    "channel": ["", "/{kind:str}/{id:int}", "/{day:date}/{who:uuid}/x", "/{room:str}"],
+}
+"""What a path may go on with, by whose the events are: nothing, for one without a path of its own."""
+
+
+def _with_path(handler: Handler) -> Handler:
+    """Return a handler with a path of its own, or without, for the number of one."""
+    end = PATHS[handler.get("events", "own")][int(handler.get("path", 0))]
+    others = {key: value for key, value in handler.items() if key != "path"}
+    return others | ({"path": f"/of/{handler['name']}{end}"} if end else {})
 
 
 def _pairwise(letter: str, axes: list[list[Handler]], fits: Callable[[Handler], bool] = bool) -> list[Handler]:
@@ -151,12 +167,20 @@ def _pairwise(letter: str, axes: list[list[Handler]], fits: Callable[[Handler], 
             handler |= axis[at]
         pushes = handler["interface"] == "stream"
         left_out = {"messages", "work"} if pushes else {"work"} if handler.get("work") == "none" else set()
-        handlers.append({key: value for key, value in handler.items() if key not in left_out})
+        handlers.append(_with_path({key: value for key, value in handler.items() if key not in left_out}))
     return handlers
 
 
-VARIED = _pairwise("v", AXES)
-"""Pairwise: every form of typed messages with every way to say kinds, and with work or without."""
+def _raw_with_paths() -> list[Handler]:
+    raw = [it for it in FORMS if it["payload"] == "raw"]
+    return [_with_path(it | {"name": f"r{number}", "path": "312"[number % 3]}) for number, it in enumerate(raw)]
+
+
+VARIED = [*_pairwise("v", AXES), *_raw_with_paths()]
+"""Pairwise: every form of typed messages with every way to say kinds, with work or without, and with paths.
+
+Raw ones have paths, too.
+"""
 
 
 def _may_be_directed(handler: Handler) -> bool:

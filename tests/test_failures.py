@@ -184,6 +184,7 @@ CASES = [
     Case(["rename", "kind", "chat", "sya", "speak"], Code.UNKNOWN_KIND, 2),
     Case(["new", "handler", "chat", "--interface", "stream"], Code.NAME_TAKEN, 1),
     Case(["rename", "handler", "chat", "feed"], Code.NAME_TAKEN, 1, handler("feed")),
+    Case(["new", "handler", "talk", "--path", "/chat"], Code.PATH_TAKEN, 2),
     Case(["-C", "..", "list"], Code.NO_PROJECT, 1),
     Case(["-C", "/nowhere", "new", "handler", "x"], Code.NO_PROJECT, 1),
     Case(["-C", "..", "new", "project", "desk", "--handler-name", "other"], Code.PROJECT_EXISTS, 1),

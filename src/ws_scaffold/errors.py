@@ -19,6 +19,7 @@ class Code(StrEnum):
     OLDER_VERSION = "older-version"
     NO_VERSIONS = "no-versions"
     NAME_TAKEN = "name-taken"
+    PATH_TAKEN = "path-taken"
     NO_PROJECT = "no-project"
     PROJECT_EXISTS = "project-exists"
     LITESTAR_TOO_OLD = "litestar-too-old"

@@ -17,7 +17,7 @@ from ws_scaffold.host_config import WANTED, Settings
 from ws_scaffold.merge import Versions
 from ws_scaffold.render import Rendering, State, all_answers
 from ws_scaffold.spelling import spelling_of
-from ws_scaffold.template import ENTRY_NAME, LAYOUT, Answers, Ask, Question, Template
+from ws_scaffold.template import ENTRY_NAME, LAYOUT, PATH, Answers, Ask, Question, Template
 
 if TYPE_CHECKING:
     from ws_scaffold.host import Host  # it takes time to import, and is needed once
@@ -297,7 +297,9 @@ def new_handler(project: Rendering, name: str | None, given: Answers, ask: Ask |
             code=Code.NAME_TAKEN,
         )
     _check_classes(project, answers)
-    return Change(project, _with(project, [*project.entries, entry], brought), again)
+    entries = [*project.entries, entry]
+    _check_paths(project, entries, entry["name"])
+    return Change(project, _with(project, entries, brought), again)
 
 
 def _check_classes(project: Rendering, answers: Answers, besides: str = "") -> None:
@@ -315,6 +317,22 @@ def _check_classes(project: Rendering, answers: Answers, besides: str = "") -> N
                 "choose another name",
                 code=Code.NAME_TAKEN,
             )
+
+
+def _check_paths(project: Rendering, entries: Sequence[Answers], name: str) -> None:
+    """Check that a handler has a path of its own among all.
+
+    Raises:
+        UsageError: it has another one's.
+    """
+    if same := project.template.same_path(project.about, entries):
+        new, other = sorted(same, key=lambda it: it["name"] != name)
+        raise UsageError(
+            f'The paths of "{new["name"]}" and of the handler "{other["name"]}" cannot be told apart: '
+            f"{new['route']} and {other['route']}.",
+            f"another path for one of them: ws-scaffold change handler {other['name']} --path PATH",
+            code=Code.PATH_TAKEN,
+        )
 
 
 @dataclass(frozen=True)
@@ -352,6 +370,8 @@ def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | Non
     settled = {**project.about, ENTRY_NAME: old["name"], **kinds.with_fields(given, old)}
     if given and not template.deciding & set(given):
         settled["interface"] = old["interface"]
+    if given and PATH in old:
+        settled.setdefault(PATH, old[PATH])  # clients know it: it does not change by itself
     answers = template.resolve(settled, preferred=template.implied(old), ask=None if given else ask)
     notes, entry = [], template.entry(answers)
     if any(entry.get(it) != old[it] for it in kinds.KINDS if it in old):
@@ -363,7 +383,9 @@ def change_handler(project: Rendering, name: str, given: Answers, ask: Ask | Non
             notes.append(f'the kind "{kind}" stays, as {path} holds edits of it: remove those first')
     brought = _brought(template, project.about, given, answers)
     entries = [entry if it is old else it for it in project.entries]
-    again = ["change", "handler", old["name"], *flags({**kept(entry), **brought})]
+    _check_paths(project, entries, entry["name"])
+    said = {**kept(entry), **({PATH: answers[PATH]} if PATH in old else {})}
+    again = ["change", "handler", old["name"], *flags({**said, **brought})]
     return Change(project, _with(project, entries, brought), again, notes=tuple(notes))
 
 
@@ -403,6 +425,7 @@ def rename_handler(project: Rendering, name: str, new_name: str) -> Change:
         )
     _check_classes(project, resolved, besides=old["name"])
     entries = [entry if it is old else it for it in project.entries]
+    _check_paths(project, entries, entry["name"])
     return Change(project, _with(project, entries), again, {old["name"]: entry["name"]})
 
 

@@ -128,6 +128,8 @@ def check_state(state: State, template: Template) -> None:
     if not isinstance(state["handlers"], list):
         raise _refused(file, "has handlers that are not a list")
     _check_handlers(file, state["handlers"], template)
+    about = {name: state[name] for name in (LAYOUT, *template.names("project")) if name in state}
+    _check_paths(file, about, state["handlers"], template)
 
 
 def _check_handlers(file: str, entries: list[Any], template: Template) -> None:
@@ -143,6 +145,14 @@ def _check_handlers(file: str, entries: list[Any], template: Template) -> None:
         names.add(entry["name"])
         if refusal := contradiction(frozenset((key, value) for key, value in entry.items() if key != "name")):
             raise _refused(file, f"has a handler {number} that cannot be: {_shown(refusal, 2 * SHOWN)}")
+
+
+def _check_paths(file: str, about: Mapping[str, Any], entries: list[Any], template: Template) -> None:
+    if same := template.same_path(about, entries):
+        one, other = same
+        raise _refused(
+            file, f'has two handlers, "{one["name"]}" and "{other["name"]}", whose paths cannot be told apart'
+        )
 
 
 def _shown(value: Any, most: int = SHOWN) -> str:

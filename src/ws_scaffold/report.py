@@ -18,7 +18,7 @@ from ws_scaffold.errors import Code, ScaffoldError
 from ws_scaffold.operations import Advice, Standing, command_of
 from ws_scaffold.plan import Action, Plan, Step
 from ws_scaffold.render import Rendering
-from ws_scaffold.template import ENTRY_NAME, Answers, Ask, Question
+from ws_scaffold.template import ENTRY_NAME, PATH, Answers, Ask, Question
 
 DONE, COULD_NOT, NEWER = 0, 1, 3
 """The exit codes, but for 2: an error of usage knows that one itself."""
@@ -313,7 +313,7 @@ class Listing:
             return {
                 "name": it["name"],
                 "path": f"{self.project.route}{it['path']}",
-                **{name: answers.get(name) for name in questions},
+                **{name: answers.get(name) for name in questions if name != PATH},
                 "litestar": it["litestar"],
                 "reason": it["reason"],
                 "files": sorted(files.get(it["name"], [])),

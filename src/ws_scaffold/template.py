@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,8 @@ METHODS = frozenset(dir(dict))
 EXPRESSION = "expression: "
 ENTRY_NAME = "handler_name"
 """The question whose answer an entry of `handlers` keeps as its name."""
+PATH = "path"
+"""The question whose answer only makes sense beside a handler's other answers, and beside other handlers' paths."""
 LAYOUT = "layout"
 """The question whose answer follows from the command: a project of its own, or an application that exists."""
 
@@ -424,6 +426,29 @@ class Template:
     def question(self, name: str) -> Question:
         """Return a question as it is when all before it have their defaults."""
         return Question(self, name, self.resolve({}, folder="project", until=name))
+
+    def same_path(
+        self, about: Mapping[str, Any], entries: Sequence[Mapping[str, str]]
+    ) -> tuple[Answers, Answers] | None:
+        """Return what the templates see of two handlers whose paths cannot be told apart; None where there are none.
+
+        What parameters are called makes no difference, and one that takes the rest of a path leaves nothing below.
+        """
+        if not any(PATH in entry for entry in entries):
+            return None  # each has that of its name
+        answers = self.resolve({**about, "handlers": list(entries)}, until="websockets")
+        handlers = answers["websockets"]
+        known: dict[str, Answers] = {}
+        for it in handlers:
+            if it["place"] in known:
+                return known[it["place"]], it
+            known[it["place"]] = it
+        for it in handlers:
+            if it["place"].endswith("/**"):
+                for place, other in known.items():
+                    if other is not it and place.startswith(it["place"][:-1]):
+                        return other, it
+        return None
 
     @cached_property
     def entry_values(self) -> dict[str, list[str]]:
