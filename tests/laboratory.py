@@ -16,11 +16,11 @@ from pathlib import Path
 
 from mutants import FIRST, IMPORTS, MUTANTS, OWN, Mutant
 from projects import (
-    DIRECTED,
     FORMS,
     HANDLERS,
     PATHED,
     PYTHONS,
+    SHAPES,
     WORKERS,
     Handler,
     build_environment,
@@ -34,7 +34,7 @@ from ws_scaffold.render import Rendering
 from ws_scaffold.template import Template
 from ws_scaffold.tree import Tree
 
-TRIED = [*HANDLERS, *WORKERS, *DIRECTED, *PATHED]
+TRIED = [*HANDLERS, *WORKERS, *SHAPES, *PATHED]
 TIMEOUT = 60.0
 """Seconds that a mutant's tests may take; the project's own limit for a blocked event loop is 10."""
 ABOUT_NO_HANDLER = (

@@ -157,11 +157,15 @@ def _pairwise(letter: str, axes: list[list[Handler]], fits: Callable[[Handler], 
         for it in itertools.product(*(range(len(axis)) for axis in axes))
         if fits({key: value for axis, at in zip(axes, it, strict=True) for key, value in axis[at].items()})
     ]
-    pairs = [set(itertools.combinations(enumerate(it), 2)) for it in combinations]
-    missing, handlers = set().union(*pairs), list[Handler]()
+    bits: dict[object, int] = {}  # a bit for each pair: sets would take long
+    pairs = [
+        sum(1 << bits.setdefault(pair, len(bits)) for pair in itertools.combinations(enumerate(it), 2))
+        for it in combinations
+    ]
+    missing, handlers = (1 << len(bits)) - 1, list[Handler]()
     while missing:
-        best = max(range(len(pairs)), key=lambda number: len(pairs[number] & missing))
-        missing -= pairs[best]
+        best = max(range(len(pairs)), key=lambda number: (pairs[number] & missing).bit_count())
+        missing &= ~pairs[best]
         handler = {"name": f"{letter}{len(handlers)}"}
         for axis, at in zip(axes, combinations[best], strict=True):
             handler |= axis[at]
@@ -217,6 +221,9 @@ def _directed() -> list[Handler]:
 
 DIRECTED = _directed()
 """Pairwise: every form of what is received with every form of what is sent, answered or not."""
+
+SHAPES = list({tuple(map(it.get, ("payload", "out_payload", "events", "answers"))): it for it in DIRECTED}.values())
+"""One of every payload that is received, with every one that is sent."""
 
 
 def words_of(handler: Handler) -> list[str]:

@@ -188,7 +188,7 @@ def test_client_that_leaves_leaves_nothing_behind(server: Server, leave: str) ->
             await (client.reset if leave == "reset" else client.end_the_stream)()
 
     server.begin()
-    meet(server, scenario, DIRECTED * 3)
+    meet(server, scenario, DIRECTED)
     assert_failed(server)
 
 

@@ -255,6 +255,10 @@ class Question:
                 return offered[answer]
         if answer in self.taken:
             return f'"{answer}" is taken: choose another name'
+        return self.contradiction(answer)
+
+    def contradiction(self, answer: Any) -> str:
+        """Return why an answer that is one of the choices, if there are any, cannot be taken beside the others."""
         return self._sentence(self._details.get("validator", ""), **{self.name: answer})
 
 
@@ -398,12 +402,17 @@ class Template:
         return {ENTRY_NAME if key == "name" else key: value for key, value in entry.items()}
 
     def contradiction(self, entry: Mapping[str, str]) -> str:
-        """Return why no answers lead to an entry of `handlers`, whatever its name is; or nothing."""
-        try:
-            self.resolve(entry, folder="project", until="websockets")
-        except UsageError as error:
-            return str(error).removesuffix(".")
-        return ""
+        """Return why no answers lead to an entry of `handlers`, whatever its name is; or nothing.
+
+        What each of its answers may be by itself is another question.
+        """
+        context = {**self._usual, **self.implied(entry)}
+        refusals = (Question(self, key, context).contradiction(value) for key, value in entry.items())
+        return next(filter(None, refusals), "")
+
+    @cached_property
+    def _usual(self) -> Answers:
+        return self.resolve({}, folder="project", until="websockets")
 
     @cached_property
     def deciding(self) -> set[str]:
