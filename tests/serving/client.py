@@ -248,5 +248,5 @@ async def connected(port: int, handler: Handler, demand: str = "") -> AsyncGener
 @asynccontextmanager
 async def clients(port: int, handlers: Iterable[Handler]) -> AsyncGenerator[list[Client], None]:
     """Connect to these handlers, one client each, and leave no connection open behind the block."""
-    async with AsyncExitStack() as stack, asyncio.timeout(3 * DEADLINE):
+    async with AsyncExitStack() as stack, asyncio.timeout(10 * DEADLINE):
         yield [await stack.enter_async_context(connected(port, handler)) for handler in handlers]
