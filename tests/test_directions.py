@@ -1,10 +1,8 @@
 """Handlers that send something else than they receive, or nothing: what is refused, and how they fare when served."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,7 +10,7 @@ from conftest import Command
 from projects import DIRECTED, handlers_of, render
 from serving.client import Client, clients, direction_of
 from serving.server import Server, serve
-from test_servers import GRACE, SERVERS, assert_failed, meet, play
+from test_servers import SERVERS, assert_failed, meet, play, shut_down
 
 PACKED = {"out_payload": "typed", "out_transport": "binary", "out_codec": "msgpack"}
 RECEIVING_TYPED = [it for it in DIRECTED if it["payload"] == "typed"]
@@ -250,15 +248,4 @@ def test_message_that_fails_closes_and_is_logged_once(server: Server) -> None:
 
 @pytest.mark.slow
 def test_shutdown_releases_all_connections(directed: Path, tmp_path: Path) -> None:
-    async def scenario(server: Server) -> None:
-        async with clients(server.port, DIRECTED) as opened:
-            await play(Client.exchange, opened)
-            await asyncio.to_thread(server.terminate, GRACE)
-            assert {await client.closed() for client in opened} == {(1012, "")}
-
-    with serve("uvicorn", directed, tmp_path / "output") as server:
-        server.begin()
-        asyncio.run(scenario(server))
-        held: Any = Counter(it["name"] for it in DIRECTED)
-        assert not server.leftovers(server.last_counts(), held)
-        assert_failed(server)
+    shut_down(directed, tmp_path / "output", DIRECTED)

@@ -625,18 +625,24 @@ def test_reply_that_fails_does_not_wait_for_a_client_that_reads_nothing(everythi
 # When the server ends ------------------------------------------------------------------------------------------------
 
 
-def test_shutdown_releases_all_connections(everything: Path, tmp_path: Path) -> None:
+def shut_down(project: Path, output: Path, handlers: Collection[Handler]) -> None:
+    """End a server while a client of each of these handlers is connected, and check that all are released."""
+
     async def scenario(server: Server) -> None:
-        async with clients(server.port, HANDLERS) as opened:
+        async with clients(server.port, handlers) as opened:
             await play(Client.exchange, opened)
             await asyncio.to_thread(server.terminate, GRACE)
             assert {await client.closed() for client in opened} == {(1012, "")}
 
-    with serve("uvicorn", everything, tmp_path / "output") as server:
+    with serve("uvicorn", project, output) as server:
         server.begin()
         asyncio.run(scenario(server))
-        assert not server.leftovers(server.last_counts(), Counter(NAMES))
+        assert not server.leftovers(server.last_counts(), Counter(handler["name"] for handler in handlers))
         assert_failed(server)
+
+
+def test_shutdown_releases_all_connections(everything: Path, tmp_path: Path) -> None:
+    shut_down(everything, tmp_path / "output", HANDLERS)
 
 
 def test_shutdown_does_not_wait_for_clients_that_stopped_reading(everything: Path, tmp_path: Path) -> None:
