@@ -16,9 +16,11 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from brokers import broker
 from conftest import Command
-from projects import commit, handlers_of, questions, render, run, run_own_tests
+from projects import FORMS, REPOSITORY, SHAPES, commit, handlers_of, questions, render, run, run_own_tests
 from serving.server import DEADLINE, HOST, free_port, listens, wait_until
 from test_kinds import diff, edit
+from ws_scaffold.render import Rendering
+from ws_scaffold.template import Template
 
 TYPES = "str, int, float, uuid, decimal, date, datetime, time, timedelta, path"
 THREADS = "/threads/{kind:str}/{id:int}"
@@ -122,6 +124,21 @@ def test_parameter_is_called_like_nothing_that_a_handler_is_given(command: Comma
         code, _, err = command("guide", "--path", f"/x/{{{name}:int}}")
         assert code == 2, name
         assert f'"{name}" has a meaning of its own' in err
+
+
+def test_no_parameter_hides_what_a_connection_has() -> None:
+    """What the connections of all forms have, but for the kinds of messages: those are compared with the path."""
+    state = {"_src_path": "", "layout": "project", "project_name": "Desk", "package_name": "desk", "asyncapi": "no"}
+    handlers = [it | {"guard": "none"} for it in (*FORMS, *SHAPES)]
+    files = Rendering(Template(REPOSITORY), {**state, "handlers": handlers}).render()
+    had: set[str] = set()
+    for path, file in files.items():
+        if path.endswith("/service.py"):
+            connection = file.content.decode().partition("Connection:\n")[2].partition("\nclass ")[0]
+            had |= {"".join(it) for it in re.findall(r"self\.(\w+) \+?= |def ([a-z]\w*)", connection)}
+    asked = questions()
+    assert {"events", "receive", "received", "reply"} <= had
+    assert had - {"channel", "say"} <= {*asked["reserved"]["default"], *asked["taken_parameters"]["default"]}
 
 
 def test_path_of_every_type_may_be_said(command: Command) -> None:
